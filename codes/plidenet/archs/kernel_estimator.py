@@ -1,0 +1,65 @@
+"""Implicit blur-kernel estimator of PL-IDENet: a small U-shape over the LR image whose softmax is the kernel."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from plidenet.archs.init import init_truncated_normal
+from plidenet.degradation import isotropic_gaussian
+
+
+class KernelEstimator(nn.Module):
+    """Estimate the blur kernel of an LR image (TIP 2024, section III-B).
+
+    No true kernel is ever shown to it: it learns from the LR-consistency loss alone, hence "implicit".
+
+    Args:
+        kernel_size: side of the kernel, odd (default 21).
+        num_feat: width of the first features (default 64).
+        init_sigma: start from an isotropic Gaussian of this width (in HR pixels) instead of the nearly uniform
+            kernel that the paper starts from, which moves late (default None: the paper's start).
+
+    Shapes:
+        lr (B,3,h,w) in [0,1], any h, w >= 4 -> kernel (B,1,k,k), float32, non-negative, summing to 1.
+    """
+
+    def __init__(self, *, kernel_size: int = 21, num_feat: int = 64, init_sigma: float | None = None) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        c, half = num_feat, num_feat // 2
+        self.encode_1 = double_conv(3, c, half)
+        self.encode_2 = double_conv(half, c, half)
+        self.bottom = nn.Conv2d(half, c, 3, padding=1)
+        self.up_2 = nn.ConvTranspose2d(c, c, 2, stride=2)
+        self.decode_2 = double_conv(c, c, half)
+        self.up_1 = nn.ConvTranspose2d(2 * half, c, 2, stride=2)
+        self.decode_1 = double_conv(c, c, half)
+        self.features = nn.Conv2d(2 * half, 2 * c, 3)
+        self.to_kernel = nn.Linear(2 * c, kernel_size**2)
+        self.apply(init_truncated_normal)
+        if init_sigma is not None:
+            gaussian = isotropic_gaussian(kernel_size, init_sigma)
+            self.to_kernel.bias.data.copy_(gaussian.clamp(min=1e-8).log().flatten())
+
+    def forward(self, lr: Tensor) -> Tensor:
+        full = self.encode_1(lr)
+        half = self.encode_2(F.max_pool2d(full, 2))
+        x = F.relu(self.bottom(F.max_pool2d(half, 2)))
+        x = self.decode_2(self.up_2(x))
+        x = torch.cat((fit(x, half), half), dim=1)
+        x = self.decode_1(self.up_1(x))
+        x = torch.cat((fit(x, full), full), dim=1)
+        logits = self.to_kernel(self.features(x).mean(dim=(2, 3)))
+        return logits.float().softmax(dim=1).view(-1, 1, self.kernel_size, self.kernel_size)
+
+
+def double_conv(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    """Two 3x3 convolutions with one ReLU between them and none behind."""
+    return nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, outputs, 3, padding=1))
+
+
+def fit(x: Tensor, like: Tensor) -> Tensor:
+    """Resize x bilinearly to the height and width of `like`; sizes that are multiples of 4 agree already."""
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,100 @@
+"""PL-IDENet: blind super-resolution by an implicit kernel estimator, Wiener deconvolution and prompted refinement.
+
+Source: Khan, Micheloni, Martinel, "Lightweight Prompt Learning Implicit Degradation Estimation Network for Blind
+Super Resolution", IEEE TIP 33:4556-4567, 2024, doi 10.1109/TIP.2024.3442613.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+from torch import Tensor, nn
+
+from plidenet.archs.kernel_estimator import KernelEstimator
+from plidenet.archs.refinement import Refinement
+from plidenet.archs.registry import NETWORKS
+from plidenet.archs.upsampler import Upsampler
+from plidenet.archs.wiener import WienerDeconvolution
+
+
+@NETWORKS.register("PL_IDENet", "DEblurSRResDNet")
+class PLIDENet(nn.Module):
+    """The whole network (figure 2 of the paper): `sr, kernel = net(lr)`.
+
+    Args:
+        scale: 2, 3 or 4 (default 4).
+        kernel_size: side of the estimated kernel, odd (default 21).
+        num_feat: width of the estimator and the upsampler (default 64).
+        kernel_embed_dim: components of the kernel embedding (default 128).
+        kernel_init_sigma: start the estimator at a Gaussian of this width; None (default) is the paper's start.
+        num_wiener_filters: Wiener filters, each with its own strength (default 4).
+        filter_scale: a learnable factor for each regularization kernel of the Wiener layer (default False).
+        embed_dim, depths, num_heads, window_size, mlp_ratio, prompt_dims, prompt_heads, drop_path: see `Refinement`.
+        unshuffle: 1 (default, the paper) refines at HR size, "scale" on the LR grid, at a fraction of the arithmetic.
+
+    Shapes:
+        lr (B,3,h,w) RGB in [0,1], any h, w >= 16 -> sr (B,3,scale*h,scale*w), not clamped, and kernel (B,1,k,k),
+        float32, non-negative, summing to 1.
+
+    Raises:
+        ValueError: an LR image smaller than 16x16, or arguments that do not go together.
+    """
+
+    MIN_SIZE = 16
+
+    def __init__(
+        self,
+        *,
+        scale: int = 4,
+        kernel_size: int = 21,
+        num_feat: int = 64,
+        kernel_embed_dim: int = 128,
+        kernel_init_sigma: float | None = None,
+        num_wiener_filters: int = 4,
+        filter_scale: bool = False,
+        embed_dim: int = 96,
+        depths: Sequence[int] = (4, 4, 4, 4),
+        num_heads: Sequence[int] = (4, 4, 4, 4),
+        window_size: int = 8,
+        mlp_ratio: float = 4.0,
+        prompt_dims: Sequence[int] = (32, 64, 64, 64),
+        prompt_heads: Sequence[int] = (1, 2, 4, 8),
+        drop_path: float = 0.1,
+        unshuffle: Literal[1, "scale"] = 1,
+    ) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, not {kernel_size}")
+        if unshuffle not in (1, "scale"):
+            raise ValueError(f"unshuffle must be 1 or 'scale', not {unshuffle!r}")
+        self.scale = scale
+        self.estimator = KernelEstimator(kernel_size=kernel_size, num_feat=num_feat, init_sigma=kernel_init_sigma)
+        self.upsampler = Upsampler(scale=scale, num_feat=num_feat)
+        self.wiener = WienerDeconvolution(num_filters=num_wiener_filters, filter_scale=filter_scale)
+        self.embedding = nn.Sequential(nn.Flatten(), nn.Linear(kernel_size**2, kernel_embed_dim), nn.ReLU())
+        self.refinement = Refinement(
+            embed_dim=embed_dim,
+            depths=depths,
+            num_heads=num_heads,
+            window_size=window_size,
+            mlp_ratio=mlp_ratio,
+            prompt_dims=prompt_dims,
+            prompt_heads=prompt_heads,
+            kernel_embed_dim=kernel_embed_dim,
+            drop_path=drop_path,
+            unshuffle=scale if unshuffle == "scale" else 1,
+        )
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        if min(lr.shape[-2:]) < self.MIN_SIZE:
+            raise ValueError(
+                f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {self.MIN_SIZE}x{self.MIN_SIZE} is needed"
+            )
+        kernel = self.estimator(lr)
+        known = kernel.detach()  # the restoration takes the kernel as given: only the LR-consistency loss teaches it
+        deblurred = self.wiener(self.upsampler(lr), known)
+        sr = self.refinement(deblurred, self.embedding(known))
+        return sr, kernel
+
+
+NETWORKS.register("PL_IDENet_E")(partial(PLIDENet, unshuffle="scale"))

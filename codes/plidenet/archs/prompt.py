@@ -1,0 +1,131 @@
+"""Degradation-conditioned prompts of PL-IDENet's residual groups.
+
+Prompts: Potlapalli et al., "PromptIR", NeurIPS 2023. Channel attention and gated feed-forward: Zamir et al.,
+"Restormer", CVPR 2022. Feature maps are laid out (B,H,W,C), so that LayerNorm and Linear need no permutation; seen by
+a convolution as (B,C,H,W) they are in torch's channels-last memory format, at no cost.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def conv_BHWC(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a convolution to a feature map laid out (B,H,W,C)."""
+    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class PromptGeneration(nn.Module):
+    """A prompt from the features and the kernel embedding (TIP 2024, section III-D).
+
+    The features choose a distribution over the components of the embedding; the expected component, one number per
+    image, is spread over all pixels and P channels and goes through a 3x3 convolution without bias. So the prompt
+    is that number times a map that depends on the weights only, which is how it is computed here.
+
+    Args:
+        dim: channels of the features.
+        prompt_dim: channels P of the prompt.
+        kernel_embed_dim: components of the kernel embedding.
+
+    Shapes:
+        x (B,H,W,dim), embedding (B,kernel_embed_dim) -> (B,H,W,P).
+    """
+
+    def __init__(self, *, dim: int, prompt_dim: int, kernel_embed_dim: int) -> None:
+        super().__init__()
+        self.choose = nn.Linear(dim, kernel_embed_dim)
+        self.conv = nn.Conv2d(prompt_dim, prompt_dim, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        weights = self.choose(x.mean(dim=(1, 2))).softmax(dim=1)
+        component = (weights * embedding).sum(dim=1)
+        ones = x.new_ones(1, 1, *x.shape[1:3])
+        response = F.conv2d(ones, self.conv.weight.sum(dim=1, keepdim=True), padding=1)
+        return component[:, None, None, None] * response.permute(0, 2, 3, 1)
+
+
+class PromptInteraction(nn.Module):
+    """Pre-norm transformer block over features and prompt: channel attention, then a gated feed-forward.
+
+    Args:
+        dim: channels of features and prompt together.
+        num_heads: heads of the channel attention; divides `dim`.
+
+    Shapes:
+        (B,H,W,dim) -> (B,H,W,dim).
+    """
+
+    def __init__(self, *, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.norm1 = DoubleLayerNorm(dim)
+        self.attention = ChannelAttention(dim, num_heads)
+        self.norm2 = DoubleLayerNorm(dim)
+        self.feed_forward = GatedFeedForward(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.norm1(x))
+        return x + self.feed_forward(self.norm2(x))
+
+
+class DoubleLayerNorm(nn.Module):
+    """Layer normalization over channels, then again with the SAME statistics, those of its input.
+
+    The released checkpoints need this. It multiplies by 1/std twice, which overflows float16: always in float32.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        variance, mean = torch.var_mean(wide, dim=-1, correction=0, keepdim=True)
+        scale = torch.rsqrt(variance + 1e-5)
+        once = (wide - mean) * scale * self.weight + self.bias
+        twice = (once - mean) * scale * self.weight + self.bias
+        return twice.to(x.dtype)
+
+
+class ChannelAttention(nn.Module):
+    """Attention between channels ("transposed" attention of Restormer): the matrix is channels x channels."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"{dim} channels (embed_dim + prompt_dim) cannot be divided into {num_heads} prompt heads")
+        self.num_heads = num_heads
+        self.temperature = nn.Parameter(torch.ones(num_heads))
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.depthwise = nn.Conv2d(3 * dim, 3 * dim, 3, padding=1, groups=3 * dim, bias=False)
+        self.project = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, height, width, dim = x.shape
+        qkv = conv_BHWC(self.depthwise, self.qkv(x))
+        qkv = qkv.reshape(batch, height * width, 3, self.num_heads, dim // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B,heads,H*W,c)
+        attention = self._attention(query, key).to(value.dtype)
+        mixed = value @ attention.transpose(-2, -1)
+        return self.project(mixed.transpose(1, 2).reshape(batch, height, width, dim))
+
+    def _attention(self, query: Tensor, key: Tensor) -> Tensor:
+        """Softmax of the cosine similarities of channels, (B,heads,c,c), in float32."""
+        with torch.autocast(query.device.type, enabled=False):
+            query, key = F.normalize(query.float(), dim=-2), F.normalize(key.float(), dim=-2)
+            similarity = query.transpose(-2, -1) @ key
+            return (similarity * self.temperature[:, None, None]).softmax(dim=-1)
+
+
+class GatedFeedForward(nn.Module):
+    """Gated depthwise-convolution feed-forward of Restormer, expansion factor 1."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, 2 * dim, bias=False)
+        self.depthwise = nn.Conv2d(2 * dim, 2 * dim, 3, padding=1, groups=2 * dim, bias=False)
+        self.project = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = conv_BHWC(self.depthwise, self.expand(x)).chunk(2, dim=-1)
+        return self.project(F.gelu(gate) * value)

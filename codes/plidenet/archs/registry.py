@@ -1,0 +1,5 @@
+"""The networks by name."""
+
+from plidenet.registry import Registry
+
+NETWORKS = Registry("network")

@@ -1,0 +1,152 @@
+"""Files of weights: read (own or released format, told apart), check against a network, write."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plidenet import released_format
+from plidenet.errors import UserError
+
+PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
+SHOWN = 8  # keys named in a message
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What `load_checkpoint` found.
+
+    Attributes:
+        format: "own" or "released".
+        weights: which weights of the file were taken: "params_ema", "params" or "state_dict".
+        taken: names of the tensors that were loaded.
+        ignored: keys of the file that the network does not need.
+        missing: the network's tensors that the file lacks or has in another shape (only with strict=False).
+    """
+
+    format: str
+    weights: str
+    taken: list[str] = field(repr=False)
+    ignored: list[str] = field(repr=False)
+    missing: list[str] = field(repr=False)
+
+    def __str__(self) -> str:
+        text = f"{self.format} format, {self.weights}: {len(self.taken)} tensors taken, {len(self.ignored)} ignored"
+        return f"{text}, {len(self.missing)} left as they were ({_some(self.missing)})" if self.missing else text
+
+
+def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool = True) -> CheckpointInfo:
+    """Load weights into a network, in place.
+
+    Reads this project's files ({"params", "params_ema"}: the EMA weights where there are any), bare state dicts, and
+    the authors' released checkpoints. Nothing but tensors is ever unpickled.
+
+    Args:
+        net: the network.
+        path: the file.
+        strict: refuse a checkpoint that does not fit exactly; otherwise take what agrees in name and shape.
+
+    Returns:
+        what was found and taken.
+
+    Raises:
+        UserError: the file is missing or no checkpoint, holds values that are not finite, or does not fit; the
+            message says which keys and shapes disagree.
+    """
+    state, form, weights, ignored = read_weights(path)
+    wiener = getattr(net, "wiener", None)
+    if "wiener.filter_scale" in state and wiener is not None and wiener.filter_scale is None:
+        wiener.add_filter_scale()
+    own = net.state_dict()
+    absent = [name for name in own if name not in state]
+    unknown = [name for name in state if name not in own]
+    misfits = [name for name in own if name in state and state[name].shape != own[name].shape]
+    if strict and (absent or unknown or misfits):
+        raise UserError(f"{path} does not fit the network: " + _disagreement(own, state, absent, unknown, misfits))
+    taken = {name: value for name, value in state.items() if name in own and name not in misfits}
+    if not taken and own:
+        raise UserError(f"{path} has no tensor in common with the network")
+    net.load_state_dict(taken, strict=False)
+    return CheckpointInfo(form, weights, sorted(taken), ignored + unknown, absent + misfits)
+
+
+def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, str, list[str]]:
+    """Read a file of weights: (state dict under this project's names, format, which weights, ignored keys)."""
+    content = load_tensors(path)
+    weights = next((name for name in ("params_ema", "params", "state_dict") if name in content), "")
+    state = content[weights] if weights else content
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} is not a checkpoint: expected a state dict of tensors")
+    broken = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise UserError(f"{path} holds values that are not finite, in {_some(broken)}")
+    state = {_strip(key): value for key, value in state.items()}
+    if released_format.is_released(state):
+        state, ignored = released_format.translate(state)
+        return state, "released", weights or "state_dict", ignored
+    return state, "own", weights or "state_dict", []
+
+
+def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """torch.load that runs no code of the file's and turns every failure into a UserError."""
+    if not Path(path).is_file():
+        raise UserError(f"no checkpoint at {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError
+        raise UserError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a checkpoint: it holds a {type(content).__name__}")
+    return content
+
+
+def save_checkpoint(path: str | os.PathLike[str], **weights: Mapping[str, Tensor]) -> None:
+    """Write {"params": state dict, ...}, tensors only.
+
+    Args:
+        path: the file; its folder is made. An older file of that name is replaced in one step.
+        weights: state dicts by name: `params`, `params_ema`.
+    """
+    tensors = {name: {_strip(key): value.detach().cpu() for key, value in s.items()} for name, s in weights.items()}
+    save_atomically(tensors, path)
+
+
+def save_atomically(content: Any, path: str | os.PathLike[str]) -> None:
+    """torch.save to a temporary file beside the target, flushed to disk, then renamed: never half a file."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _strip(key: str) -> str:
+    while key.startswith(PREFIXES):
+        key = key[key.index(".") + 1 :]
+    return key
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _disagreement(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], absent: list[str], unknown: list[str], misfits: list[str]
+) -> str:
+    shapes = [f"{name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}" for name in misfits]
+    parts = [("other shapes: ", shapes), ("missing: ", absent), ("unknown: ", unknown)]
+    return "; ".join(title + _some(names) for title, names in parts if names)

@@ -1,0 +1,74 @@
+"""What all command-line programs share: the parser, the exit status, the progress bar. Imports no torch."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from plidenet.errors import UserError
+
+T = TypeVar("T")
+
+
+def parser(description: str | None, example: str) -> argparse.ArgumentParser:
+    """An argument parser whose --help ends with an example.
+
+    Args:
+        description: what the program does, usually its `__doc__`.
+        example: one or more complete command lines.
+    """
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def option_parser(description: str | None, example: str) -> argparse.ArgumentParser:
+    """A parser with what training and testing take: the option file, overrides, and old launchers' arguments."""
+    arguments = parser(description, example)
+    arguments.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file (YAML)")
+    arguments.add_argument("overrides", nargs="*", metavar="field=value", help="e.g. train.niter=2000 scale=2")
+    arguments.add_argument("--launcher", help="accepted and ignored: ranks come from the environment")
+    arguments.add_argument("--local_rank", "--local-rank", help="accepted and ignored")
+    return arguments
+
+
+def run(main: Callable[[], None]) -> int:
+    """Run a program and turn mistakes of the user's into one line and exit status 2.
+
+    Use as `sys.exit(run(main))`. Anything but a UserError passes through with its traceback (status 1).
+    """
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def progress(items: Iterable[T], description: str, total: int | None = None, unit: str = "img") -> Iterator[T]:
+    """Iterate with a progress bar on a terminal, and with plain lines (every ten seconds) elsewhere."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=description, total=total, unit=unit)
+        return
+    start = said = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - said >= 10:
+            said, rate = now, done / (now - start)
+            left = f", {(total - done) / rate:.0f} s left" if total else ""
+            print(f"{description}: {done}/{total or '?'}, {rate:.2f} {unit}/s{left}", file=sys.stderr, flush=True)
+    print(f"{description}: {done} {unit} in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,198 @@
+"""Read an option file: YAML, command-line overrides, strict types. The result is read-only."""
+
+import dataclasses
+import difflib
+import logging
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import yaml
+
+from plidenet.config.schema import InvalidOption, Options
+from plidenet.errors import UserError
+from plidenet.names import suggest
+
+log = logging.getLogger(__name__)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads 5e3 as a number (YAML 1.2, and what people mean) and refuses duplicate keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is no name", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key '{key}'", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
+    """Read an option file.
+
+    Args:
+        path: the YAML file. Relative paths in it start at the project's root: the nearest folder above the file that
+            has a pyproject.toml, or else the current folder.
+        overrides: assignments such as "train.niter=2000" or "network_G.setting.window_size=8"; values are YAML.
+
+    Returns:
+        the options, frozen all the way down.
+
+    Raises:
+        UserError: the file cannot be read, a field is unknown (with the nearest known name), of a wrong type, or does
+            not go with another. The message names the file and the field.
+    """
+    file = Path(path)
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError as error:
+        raise UserError(f"no option file at {file}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read: {error}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds no options")
+    for assignment in overrides:
+        _override(content, assignment)
+    return _Reader(file, _project_root(file)).section(Options, content, "")
+
+
+def describe_changes(options: Any, prefix: str = "") -> list[str]:
+    """The fields that differ from their defaults, as "train.niter: 2000"."""
+    lines = []
+    for item in dataclasses.fields(options):
+        value, name = getattr(options, item.name), f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(value):
+            lines += describe_changes(value, f"{name}.")
+        elif isinstance(value, Mapping) and any(dataclasses.is_dataclass(entry) for entry in value.values()):
+            for key, entry in value.items():
+                lines += describe_changes(entry, f"{name}.{key}.")
+        elif value != item.default and not (isinstance(item.default, Path) and value.match(str(item.default))):
+            lines.append(f"{name}: {dict(value) if isinstance(value, Mapping) else value}")
+    return lines
+
+
+class _Reader:
+    """Turns the plain YAML content into dataclasses, by their annotations."""
+
+    def __init__(self, file: Path, root: Path) -> None:
+        self.file, self.root = file, root
+
+    def section(self, kind: type, content: Any, where: str) -> Any:
+        if not isinstance(content, Mapping):
+            raise self.error(where, f"must be a section with fields, not {_show(content)}")
+        hints = typing.get_type_hints(kind)
+        known = [item.name for item in dataclasses.fields(kind)]
+        accepted: Mapping[str, str] = kind.accepted  # type: ignore[attr-defined]
+        values = {}
+        for name, value in content.items():
+            field = f"{where}.{name}" if where else name
+            if name in known:
+                values[name] = self.convert(hints[name], value, field)
+            elif name in accepted:
+                log.info("%s: %s is ignored: %s", self.file.name, field, accepted[name])
+            else:
+                raise UserError(f"{self.file}: unknown field {field}{suggest(str(name), known)}")
+        for item in dataclasses.fields(kind):
+            missing = item.default is dataclasses.MISSING and item.name not in values
+            if missing:
+                raise self.error(f"{where}.{item.name}" if where else item.name, "is missing")
+            if item.name not in values and hints[item.name] in (Path, Path | None):
+                values[item.name] = self.convert(hints[item.name], item.default, "")
+        try:
+            return kind(**values)
+        except InvalidOption as error:
+            field = f"{where}.{error.name}" if where else error.name
+            raise self.error(field, error.problem) from error
+
+    def convert(self, kind: Any, value: Any, where: str) -> Any:
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if dataclasses.is_dataclass(kind):
+            return self.section(typing.cast(type, kind), value, where)
+        if origin in (types.UnionType, typing.Union):
+            inner = [argument for argument in arguments if argument is not types.NoneType]
+            return None if value is None else self.convert(inner[0], value, where)
+        if origin is Literal:
+            if value not in arguments or isinstance(value, bool):
+                near = difflib.get_close_matches(str(value), [str(a) for a in arguments], n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise self.error(where, f"must be one of {', '.join(map(str, arguments))}, not {_show(value)}{hint}")
+            return value
+        if origin is tuple:
+            if not isinstance(value, list | tuple):
+                raise self.error(where, f"must be a list, not {_show(value)}")
+            return tuple(self.convert(arguments[0], entry, f"{where}[{i}]") for i, entry in enumerate(value))
+        if origin is not None and issubclass(origin, Mapping):
+            if not isinstance(value, Mapping):
+                raise self.error(where, f"must be a section with fields, not {_show(value)}")
+            inner_kind = arguments[1]
+            return MappingProxyType({k: self.convert(inner_kind, v, f"{where}.{k}") for k, v in value.items()})
+        if kind is Any:
+            return _freeze(value)
+        return self.scalar(kind, value, where)
+
+    def scalar(self, kind: type, value: Any, where: str) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if kind is bool and isinstance(value, bool):
+            return value
+        if kind is int and number and float(value).is_integer():
+            return int(value)
+        if kind is float and number:
+            return float(value)
+        if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
+            return str(value)
+        if kind is Path and isinstance(value, str | Path) and str(value):
+            return self.root / Path(value).expanduser()
+        names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+        raise self.error(where, f"must be {names[kind]}, not {_show(value)}")
+
+    def error(self, where: str, problem: str) -> UserError:
+        return UserError(f"{self.file}: {where} {problem}")
+
+
+def _override(content: dict[str, Any], assignment: str) -> None:
+    name, equals, text = assignment.partition("=")
+    if not equals or not name:
+        raise UserError(f"'{assignment}' is no assignment; write e.g. train.niter=2000")
+    try:
+        value = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f"the value of '{assignment}' is not valid YAML") from error
+    *sections, last = name.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise UserError(f"'{assignment}': {section} is no section")
+    content[last] = value
+
+
+def _project_root(file: Path) -> Path:
+    folders = file.resolve().parents
+    return next((folder for folder in folders if (folder / "pyproject.toml").is_file()), Path.cwd())
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _freeze(entry) for key, entry in value.items()})
+    if isinstance(value, list):
+        return tuple(_freeze(entry) for entry in value)
+    return value
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,260 @@
+"""Benchmark sets from folders of HR images: HR, blurred LR, plain bicubic LR and the kernels, as files and as LMDB.
+
+Everything is computed in float64 on the CPU, so that the same images give the same files everywhere. Layout, for
+scale 4:
+
+    HR/x4/<name>.png  LRblur/x4/<name>.png  Bic/x4/<name>.png  kernel/x4/<name>.npy  manifest_x4.json
+    HR_x4.lmdb  LRblur_x4.lmdb
+
+with <name> the HR file's name, in setting 1 with the kernel's width before it: sig1.8_baby.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plidenet
+import torch
+from plidenet.cli import progress
+from plidenet.data.images import list_images, read_image, write_image
+from plidenet.data.lmdb_store import write_lmdb
+from plidenet.degradation import (
+    anisotropic_gaussian,
+    degrade,
+    disturb_taps,
+    draw_anisotropic,
+    imresize,
+    isotropic_gaussian,
+    quantize,
+)
+from plidenet.errors import UserError
+
+SETTING2_WIDTHS = (0.6, 5.0)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """A kernel for one image.
+
+    Attributes:
+        name: what the pair's files are called, without extension.
+        kernel: float64 (k,k).
+        parameters: where the kernel comes from, for the manifest.
+    """
+
+    name: str
+    kernel: np.ndarray
+    parameters: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the kernels of a benchmark are chosen.
+
+    Attributes:
+        blurs: from an image's name to the blurs that it gets.
+        description: for the manifest.
+    """
+
+    blurs: Callable[[str], list[Blur]]
+    description: dict[str, Any]
+
+
+def setting1(sigmas: Sequence[float], size: int) -> Setting:
+    """Isotropic Gaussians: every image with each of the widths `sigmas`.
+
+    Args:
+        sigmas: in pixels, positive, different in their first four decimals.
+        size: side of the kernels, odd.
+
+    Raises:
+        UserError: widths or a size that cannot be.
+    """
+    labels = [f"sig{round(sigma, 4)}_" for sigma in sigmas]
+    if min(sigmas) <= 0 or len(set(labels)) < len(labels):
+        raise UserError(f"kernel widths must be positive and different, not {', '.join(map(str, sigmas))}")
+    _require_odd(size)
+    kernels = isotropic_gaussian(size, torch.tensor(sigmas, dtype=torch.float64)).numpy()
+
+    def blurs(name: str) -> list[Blur]:
+        return [
+            Blur(label + name, kernel, {"sigma": sigma})
+            for label, kernel, sigma in zip(labels, kernels, sigmas, strict=True)
+        ]
+
+    return Setting(blurs, {"setting": 1, "ksize": size, "sigmas": list(sigmas)})
+
+
+def setting2(seed: int, size: int) -> Setting:
+    """Disturbed anisotropic Gaussians: one for every image, which depends on `seed` and the image's name alone.
+
+    Args:
+        seed: any whole number.
+        size: side of the kernels, odd.
+
+    Raises:
+        UserError: an even size.
+    """
+    _require_odd(size)
+
+    def blurs(name: str) -> list[Blur]:
+        digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        drawn = torch.stack(draw_anisotropic(1, *SETTING2_WIDTHS, generator)).double()
+        kernel = disturb_taps(anisotropic_gaussian(size, *drawn), generator)[0].numpy()
+        parameters = dict(zip(("width_1", "width_2", "angle"), drawn[:, 0].tolist(), strict=True))
+        return [Blur(name, kernel, parameters)]
+
+    return Setting(blurs, {"setting": 2, "ksize": size, "seed": seed})
+
+
+def generate_blurred(source: Path, save: Path, scale: int, setting: Setting) -> None:
+    """Make HR, LRblur, Bic, kernel and the manifest from a folder of HR images.
+
+    Args:
+        source: folder of HR images.
+        save: where HR/x<scale> and the others go.
+        scale: HR size / LR size.
+        setting: from `setting1` or `setting2`.
+
+    Raises:
+        UserError: an image that is missing, unreadable or too small, two of one name, or a target that exists.
+    """
+    with staged(save, _blurred_targets(scale)) as folder:
+        _write_blurred(source, folder, scale, setting)
+
+
+def generate_bicubic(source: Path, save: Path, scale: int) -> None:
+    """Make HR/x<scale> and Bic/x<scale>, without blur; arguments and errors as for `generate_blurred`."""
+    with staged(save, [f"HR/x{scale}", f"Bic/x{scale}"]) as folder:
+        for name, path in progress(named_images(source).items(), "bicubic"):
+            hr = read_cropped(path, scale)
+            _write_png(folder, "HR", scale, name, hr)
+            _write_png(folder, "Bic", scale, name, imresize(hr, 1 / scale))
+
+
+def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, format: str) -> dict[str, Path]:
+    """Make what `generate_blurred` makes, and from it the LMDBs that a test option file names.
+
+    Args:
+        source: folder of HR images.
+        save: where everything goes, e.g. datasets/Set5/setting1.
+        scale: HR size / LR size.
+        setting: from `setting1` or `setting2`.
+        format: of the LMDBs, "dan" or "basicsr".
+
+    Returns:
+        the fields `dataroot_GT` and `dataroot_LQ` of the option file.
+
+    Raises:
+        UserError: as `generate_blurred`.
+    """
+    stores = {kind: f"{kind}_x{scale}.lmdb" for kind in ("HR", "LRblur")}
+    with staged(save, [*_blurred_targets(scale), *stores.values()]) as folder:
+        _write_blurred(source, folder, scale, setting)
+        for kind, store in stores.items():
+            paths = list_images(folder / kind / f"x{scale}")
+            items = ((path.stem, read_image(path)) for path in progress(paths, store))
+            write_lmdb(folder / store, items, format=format, total=len(paths))
+    return {"dataroot_GT": save / stores["HR"], "dataroot_LQ": save / stores["LRblur"]}
+
+
+def degrade_image(hr: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
+    """Blur, downsample and round one image.
+
+    Args:
+        hr: uint8 (H,W,3), H and W multiples of `scale`.
+        kernel: float64 (k,k).
+        scale: HR size / LR size.
+
+    Returns:
+        uint8 (H/scale,W/scale,3).
+    """
+    image = torch.from_numpy(hr).permute(2, 0, 1)[None].double() / 255
+    lr = quantize(degrade(image, torch.from_numpy(kernel), scale))[0]
+    return (255 * lr).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def named_images(folder: Path) -> dict[str, Path]:
+    """The images of a folder by their names without extension; UserError where two share one."""
+    paths = list_images(folder)
+    named = {path.stem: path for path in paths}
+    for path in paths:
+        if named[path.stem] != path:
+            raise UserError(f"{path} and {named[path.stem].name} would both be called {path.stem}.png")
+    return named
+
+
+def read_cropped(path: Path, scale: int, radius: int = 0) -> np.ndarray:
+    """An image cut at the right and bottom to multiples of `scale`; UserError where no more than `radius` remains."""
+    image = read_image(path)
+    height, width = (length - length % scale for length in image.shape[:2])
+    if min(height, width) <= radius:
+        raise UserError(f"{path}: {image.shape[0]}x{image.shape[1]} pixels are too few for this scale and kernel")
+    return np.ascontiguousarray(image[:height, :width])
+
+
+@contextmanager
+def staged(save: Path, targets: Sequence[str]) -> Iterator[Path]:
+    """A temporary folder beside `save` to fill with `targets`, which move to `save` when all went well.
+
+    Args:
+        save: final folder, which may exist.
+        targets: files and folders, relative, none of which may exist in `save` yet.
+
+    Raises:
+        UserError: a target exists, or `save` is a file.
+    """
+    for path in (save / target for target in targets):
+        if path.exists():
+            raise UserError(f"{path} exists already: remove it, or choose another folder")
+    if save.exists() and not save.is_dir():
+        raise UserError(f"{save} is a file, not a folder")
+    save.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{save.name}.", dir=save.parent) as temporary:
+        folder = Path(temporary)
+        yield folder
+        for target in targets:
+            (save / target).parent.mkdir(parents=True, exist_ok=True)
+            (folder / target).rename(save / target)
+
+
+def _require_odd(size: int) -> None:
+    if size < 1 or size % 2 == 0:
+        raise UserError(f"a kernel's size must be odd, not {size}")
+
+
+def _blurred_targets(scale: int) -> list[str]:
+    return [*(f"{kind}/x{scale}" for kind in ("HR", "LRblur", "Bic", "kernel")), f"manifest_x{scale}.json"]
+
+
+def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> None:
+    radius = setting.description["ksize"] // 2
+    entries = []
+    for name, path in progress(named_images(source).items(), "blur and downsample"):
+        hr = read_cropped(path, scale, radius)
+        bicubic = imresize(hr, 1 / scale)
+        for blur in setting.blurs(name):
+            _write_png(folder, "HR", scale, blur.name, hr)
+            _write_png(folder, "LRblur", scale, blur.name, degrade_image(hr, blur.kernel, scale))
+            _write_png(folder, "Bic", scale, blur.name, bicubic)
+            np.save(_made(folder / "kernel" / f"x{scale}") / f"{blur.name}.npy", blur.kernel.astype(np.float32))
+            sizes = {"hr_size": hr.shape[:2], "lr_size": bicubic.shape[:2]}
+            entries.append({"name": blur.name, "source": path.name, "kernel": blur.parameters, **sizes})
+    manifest = {"plidenet": plidenet.__version__, "scale": scale, **setting.description, "images": entries}
+    (folder / f"manifest_x{scale}.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_png(folder: Path, kind: str, scale: int, name: str, image: np.ndarray) -> None:
+    write_image(_made(folder / kind / f"x{scale}") / f"{name}.png", image)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

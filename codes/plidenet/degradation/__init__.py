@@ -1,0 +1,31 @@
+"""Blur kernels, MATLAB's bicubic resampling, and the degradation made of both: pure functions, any device."""
+
+from plidenet.degradation.imresize import imresize
+from plidenet.degradation.kernels import (
+    anisotropic_gaussian,
+    disturb_taps,
+    draw_anisotropic,
+    gaussian8_sigmas,
+    isotropic_gaussian,
+    principal_widths,
+    random_anisotropic,
+    random_isotropic,
+    random_kernels,
+)
+from plidenet.degradation.pipeline import blur, degrade, quantize
+
+__all__ = [
+    "anisotropic_gaussian",
+    "blur",
+    "degrade",
+    "disturb_taps",
+    "draw_anisotropic",
+    "gaussian8_sigmas",
+    "imresize",
+    "isotropic_gaussian",
+    "principal_widths",
+    "quantize",
+    "random_anisotropic",
+    "random_isotropic",
+    "random_kernels",
+]

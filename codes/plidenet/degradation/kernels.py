@@ -1,0 +1,176 @@
+"""Gaussian blur kernels: square, of odd size, non-negative, summing to 1.
+
+Coordinates are pixels from the central tap: x to the right, y downwards; widths are standard deviations in pixels.
+Random numbers come from the generator given and are drawn on its device: a CPU generator yields the same kernels
+wherever they are used.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Smallest and largest of the eight widths of the "Gaussian8" benchmark, by scale.
+GAUSSIAN8_RANGES = {2: (0.80, 1.60), 3: (1.35, 2.40), 4: (1.80, 3.20)}
+
+
+def gaussian8_sigmas(scale: int) -> list[float]:
+    """The eight kernel widths of the Gaussian8 benchmark (Gu et al., "Blind super-resolution with IKC", CVPR 2019).
+
+    Args:
+        scale: 2, 3 or 4.
+
+    Raises:
+        ValueError: any other scale.
+    """
+    if scale not in GAUSSIAN8_RANGES:
+        raise ValueError(f"Gaussian8 is defined for scales 2, 3 and 4, not {scale}")
+    return [round(float(sigma), 10) for sigma in np.linspace(*GAUSSIAN8_RANGES[scale], 8)]
+
+
+def isotropic_gaussian(size: int, sigma: float | Tensor) -> Tensor:
+    """Isotropic Gaussian kernels.
+
+    Args:
+        size: side of the kernel, odd.
+        sigma: width > 0, a number or a tensor (B,), whose device and dtype the kernels take.
+
+    Returns:
+        (size,size) for a number, (B,size,size) for a tensor.
+
+    Raises:
+        ValueError: an even size.
+    """
+    return anisotropic_gaussian(size, sigma, sigma, 0.0)
+
+
+def anisotropic_gaussian(size: int, width_1: float | Tensor, width_2: float | Tensor, angle: float | Tensor) -> Tensor:
+    """Gaussian kernels with covariance R diag(width_1^2, width_2^2) R^T, R the rotation by `angle`.
+
+    Args:
+        size: side of the kernel, odd.
+        width_1: width > 0 along the axis at `angle`; a number or a tensor (B,), whose device and dtype count.
+        width_2: width > 0 across it; a number or (B,).
+        angle: in radians, from the x axis towards the y axis; a number or (B,).
+
+    Returns:
+        (size,size) for numbers, (B,size,size) for tensors.
+
+    Raises:
+        ValueError: an even size.
+    """
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"a kernel's size must be odd, not {size}")
+    w1 = torch.as_tensor(width_1)[..., None, None]
+    w2 = torch.as_tensor(width_2).to(w1)[..., None, None]
+    phi = torch.as_tensor(angle).to(w1)[..., None, None]
+    x = _axis(size, w1)
+    y = x[:, None]
+    along = x * phi.cos() + y * phi.sin()
+    across = y * phi.cos() - x * phi.sin()
+    return _normalized(torch.exp(-0.5 * ((along / w1) ** 2 + (across / w2) ** 2)))
+
+
+def disturb_taps(kernel: Tensor, generator: torch.Generator) -> Tensor:
+    """Multiply each tap by its own 1 + uniform(0, 0.25) and normalize again.
+
+    Args:
+        kernel: (...,k,k), on the generator's device.
+        generator: source of the random numbers.
+    """
+    noise = torch.rand(kernel.shape, generator=generator, device=generator.device, dtype=kernel.dtype)
+    return _normalized(kernel * (1 + 0.25 * noise))
+
+
+def draw_anisotropic(
+    batch: int, sig_min: float, sig_max: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw both widths uniformly from [sig_min, sig_max] and the angle from [-pi, pi]: three tensors (batch,)."""
+    width_1 = _uniform(batch, sig_min, sig_max, generator)
+    width_2 = _uniform(batch, sig_min, sig_max, generator)
+    return width_1, width_2, _uniform(batch, -math.pi, math.pi, generator)
+
+
+def random_isotropic(batch: int, size: int, sig_min: float, sig_max: float, generator: torch.Generator) -> Tensor:
+    """Isotropic Gaussians whose widths are uniform in [sig_min, sig_max]: (batch,size,size) on the generator's device."""
+    return isotropic_gaussian(size, _uniform(batch, sig_min, sig_max, generator))
+
+
+def random_anisotropic(
+    batch: int, size: int, sig_min: float, sig_max: float, generator: torch.Generator, disturb: bool = False
+) -> Tensor:
+    """Anisotropic Gaussians as in KernelGAN (Bell-Kligler et al., NeurIPS 2019).
+
+    Args:
+        batch: number of kernels.
+        size: side of the kernels, odd.
+        sig_min: smallest width, in pixels.
+        sig_max: largest width; both widths are uniform in between, the angle in [-pi, pi].
+        generator: source of the random numbers.
+        disturb: multiply each tap by 1 + uniform(0, 0.25).
+
+    Returns:
+        (batch,size,size) on the generator's device.
+    """
+    kernels = anisotropic_gaussian(size, *draw_anisotropic(batch, sig_min, sig_max, generator))
+    return disturb_taps(kernels, generator) if disturb else kernels
+
+
+def random_kernels(
+    batch: int,
+    size: int,
+    sig_min: float,
+    sig_max: float,
+    rate_iso: float,
+    disturb: bool,
+    generator: torch.Generator,
+) -> Tensor:
+    """Kernels for training, each isotropic with probability `rate_iso` and anisotropic otherwise.
+
+    Args:
+        batch: number of kernels.
+        size: side of the kernels, odd.
+        sig_min: smallest width, in pixels.
+        sig_max: largest width.
+        rate_iso: probability of an isotropic kernel, 0 to 1.
+        disturb: disturb the taps of the anisotropic kernels.
+        generator: source of the random numbers.
+
+    Returns:
+        (batch,size,size) on the generator's device.
+    """
+    isotropic = random_isotropic(batch, size, sig_min, sig_max, generator)
+    anisotropic = random_anisotropic(batch, size, sig_min, sig_max, generator, disturb)
+    is_isotropic = _uniform(batch, 0, 1, generator) < rate_iso
+    return torch.where(is_isotropic[:, None, None], isotropic, anisotropic)
+
+
+def principal_widths(kernel: Tensor) -> Tensor:
+    """Standard deviations of kernels along their principal axes, about their own centers of mass.
+
+    Args:
+        kernel: (...,k,k), non-negative, with a positive sum.
+
+    Returns:
+        (...,2), the smaller width first.
+    """
+    kernel = _normalized(kernel)
+    x = _axis(kernel.shape[-1], kernel)
+    points = torch.stack(torch.meshgrid(x, x, indexing="xy")).flatten(1)
+    mass = kernel.flatten(-2)[..., None, :]
+    centered = points - (mass * points).sum(-1, keepdim=True)
+    covariance = (mass * centered) @ centered.mT
+    return torch.linalg.eigvalsh(covariance).clamp(min=0).sqrt()
+
+
+def _axis(size: int, like: Tensor) -> Tensor:
+    return torch.arange(size, device=like.device, dtype=like.dtype) - size // 2
+
+
+def _normalized(kernel: Tensor) -> Tensor:
+    return kernel / kernel.sum((-2, -1), keepdim=True)
+
+
+def _uniform(batch: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(batch, generator=generator, device=generator.device)

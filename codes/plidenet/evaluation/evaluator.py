@@ -1,0 +1,104 @@
+"""Restore images and measure them."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from plidenet.device import to_float, to_uint8
+from plidenet.errors import UserError
+from plidenet.metrics import Score, score
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored image.
+
+    Attributes:
+        key: the LR image's name.
+        image: uint8 (3,H,W) RGB, on the network's device.
+        kernel: estimated kernel, float32 (k,k) on the CPU, or None where the network estimates none.
+        seconds: time of the network alone.
+    """
+
+    key: str
+    image: Tensor
+    kernel: Tensor | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """The scores of one image."""
+
+    key: str
+    score: Score
+    seconds: float
+
+
+@torch.inference_mode()
+def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Restored:
+    """Restore one image.
+
+    Args:
+        net: network in eval mode: (B,3,h,w) in [0,1] -> sr, kernel.
+        lr: uint8 (3,h,w) RGB.
+        device: where the network is.
+        key: the image's name, for messages.
+
+    Raises:
+        UserError: the image is too small, or the output is not finite (as with diverged weights).
+    """
+    image = to_float(lr[None], device)
+    start = _now(device)
+    try:
+        sr, kernel = net(image)
+    except ValueError as error:
+        raise UserError(f"{key}: {error}") from error
+    seconds = _now(device) - start
+    if not sr.isfinite().all():
+        raise UserError(f"{key}: the network's output is not finite; its weights have diverged")
+    return Restored(key, to_uint8(sr[0]), None if kernel is None else kernel[0, 0].float().cpu(), seconds)
+
+
+def evaluate(
+    net: nn.Module,
+    samples: Iterable[Mapping],
+    device: torch.device,
+    crop_border: int,
+    keep: Callable[[Restored], None] = lambda restored: None,
+) -> list[ImageResult]:
+    """Restore and measure a set of pairs.
+
+    Args:
+        net: the network; evaluated in eval mode and given back in the mode it came in.
+        samples: mappings with `lq`, `gt` (uint8 CHW) and `key`, as an LQGT dataset yields them. Without `gt` (LQ
+            datasets) images are restored and not measured.
+        device: where the network is.
+        crop_border: pixels cut from each side before measuring.
+        keep: called with every restored image, to save it.
+
+    Returns:
+        one result per measured image, in order.
+    """
+    results = []
+    was_training = net.training
+    net.eval()
+    try:
+        for sample in samples:
+            restored = restore(net, sample["lq"], device, sample["key"])
+            keep(restored)
+            if "gt" in sample:
+                value = score(restored.image, sample["gt"].to(device), crop_border)
+                results.append(ImageResult(restored.key, value, restored.seconds))
+    finally:
+        net.train(was_training)
+    return results
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,51 @@
+"""Pictures of kernels and comparisons."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+INK, PAPER = 40, 255
+
+
+def draw_kernel(kernel: np.ndarray, side: int = 168) -> np.ndarray:
+    """A kernel as a gray picture, its maximum white.
+
+    Args:
+        kernel: (k,k), non-negative.
+        side: about how many pixels the picture measures; each tap becomes a square of whole pixels.
+
+    Returns:
+        uint8 (H,W).
+    """
+    gray = np.round(255 * kernel / max(float(kernel.max()), 1e-12)).astype(np.uint8)
+    return np.kron(gray, np.ones((max(side // len(kernel), 1),) * 2, np.uint8))
+
+
+def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str], gap: int = 12) -> np.ndarray:
+    """Images of one height next to each other, each with its title beneath.
+
+    Args:
+        images: uint8 (H,W,3) each.
+        titles: one line each, ASCII.
+        gap: pixels between them.
+
+    Returns:
+        uint8 (H',W',3) RGB.
+    """
+    panels = [_with_title(image, title) for image, title in zip(images, titles, strict=True)]
+    space = np.full((len(panels[0]), gap, 3), PAPER, np.uint8)
+    columns = [column for panel in panels for column in (space, panel)] + [space]
+    picture = np.concatenate(columns, axis=1)
+    return cv2.copyMakeBorder(picture, gap, 0, 0, 0, cv2.BORDER_CONSTANT, value=(PAPER,) * 3)
+
+
+def _with_title(image: np.ndarray, title: str) -> np.ndarray:
+    strip = np.full((32, image.shape[1], 3), PAPER, np.uint8)
+    scale = 0.5
+    (width, _), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    scale *= min(1.0, image.shape[1] / max(width, 1))
+    (width, height), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    origin = ((image.shape[1] - width) // 2, 16 + height // 2)
+    cv2.putText(strip, title, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (INK,) * 3, 1, cv2.LINE_AA)
+    return np.concatenate((image, strip))

@@ -1,0 +1,37 @@
+"""Losses: a list of (name, function, weight), built from the YAML and summed once."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from plidenet.losses.terms import LOSSES, Restoration
+
+__all__ = ["LOSSES", "Restoration", "Term", "build_losses", "total_loss"]
+
+
+class Term(NamedTuple):
+    """One weighted term of the loss."""
+
+    name: str
+    function: Callable[[Restoration], Tensor]
+    weight: float
+
+
+def build_losses(weights: Iterable[tuple[str, float]]) -> list[Term]:
+    """Look up losses by name.
+
+    Args:
+        weights: (registered name, weight) pairs, as in `train.losses` of the YAML.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    return [Term(name, LOSSES.get(name), weight) for name, weight in weights]
+
+
+def total_loss(terms: Sequence[Term], restoration: Restoration) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """The weighted sum of the terms, and each term by name (unweighted), all scalars."""
+    values = {term.name: term.function(restoration) for term in terms}
+    total = sum((term.weight * values[term.name] for term in terms), start=restoration.hr.new_zeros(()))
+    return total, values

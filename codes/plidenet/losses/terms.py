@@ -1,0 +1,56 @@
+"""The terms of the training loss (TIP 2024, section III-E). L1 is the mean absolute difference."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from plidenet.degradation import degrade
+from plidenet.registry import Registry
+
+LOSSES = Registry("loss")
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What a loss may look at, for a batch of B images.
+
+    Attributes:
+        sr: restored image (B,3,H,W), not clamped.
+        kernel: estimated kernel (B,1,k,k).
+        lr: LR image (B,3,h,w) in [0,1].
+        hr: true image (B,3,H,W) in [0,1].
+    """
+
+    sr: Tensor
+    kernel: Tensor
+    lr: Tensor
+    hr: Tensor
+
+    @property
+    def scale(self) -> int:
+        return self.hr.shape[-1] // self.lr.shape[-1]
+
+
+@LOSSES.register("l1")
+def l1(restoration: Restoration) -> Tensor:
+    """L1 between restored and true image."""
+    return F.l1_loss(restoration.sr.float(), restoration.hr)
+
+
+@LOSSES.register("lr_consistency")
+def lr_consistency(restoration: Restoration) -> Tensor:
+    """L1 between the LR image and the true image degraded by the ESTIMATED kernel: all that the estimator learns from.
+
+    The degraded image is not rounded, so that the gradient reaches the kernel.
+    """
+    predicted = degrade(restoration.hr, restoration.kernel, restoration.scale)
+    return F.l1_loss(predicted, restoration.lr)
+
+
+@LOSSES.register("gradient_difference")
+def gradient_difference(restoration: Restoration) -> Tensor:
+    """Absolute differences of the horizontal and vertical gradients, summed and divided by the number of values."""
+    error = restoration.sr.float() - restoration.hr
+    rows, columns = error.diff(dim=-2).abs().sum(), error.diff(dim=-1).abs().sum()
+    return (rows + columns) / error.numel()

@@ -1,0 +1,5 @@
+"""Training."""
+
+from plidenet.training.trainer import Trainer
+
+__all__ = ["Trainer"]

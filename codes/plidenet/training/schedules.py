@@ -1,0 +1,35 @@
+"""Learning rate schedules: pure functions of the iteration, so that a resumed run needs no state of them."""
+
+import math
+from bisect import bisect_right
+
+from plidenet.config.schema import Train
+from plidenet.registry import Registry
+
+SCHEDULES = Registry("learning rate schedule")
+
+
+@SCHEDULES.register("MultiStepLR")
+def multi_step(options: Train, iteration: int) -> float:
+    """lr_G, multiplied by lr_gamma at each of lr_steps."""
+    return options.lr_G * options.lr_gamma ** bisect_right(sorted(options.lr_steps), iteration)
+
+
+@SCHEDULES.register("CosineAnnealingLR")
+def cosine(options: Train, iteration: int) -> float:
+    """Half a cosine from lr_G at the end of the warm-up to eta_min at niter."""
+    start = max(options.warmup_iter, 0)
+    progress = (iteration - start) / max(options.niter - start, 1)
+    return options.eta_min + (options.lr_G - options.eta_min) * (1 + math.cos(math.pi * min(progress, 1))) / 2
+
+
+def learning_rate(options: Train, iteration: int) -> float:
+    """The learning rate of a step.
+
+    Args:
+        options: the YAML's `train` section.
+        iteration: steps taken before this one, from 0.
+    """
+    if iteration < options.warmup_iter:
+        return options.lr_G * (iteration + 1) / options.warmup_iter
+    return SCHEDULES.get(options.lr_scheme)(options, iteration)

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Make a benchmark set ready for testing: the images and kernels of generate_mod_blur_LR_bic.py and LMDBs of them.
+
+Everything goes to <save>/<name>/setting1 or setting2, where several scales live beside each other. What is printed
+belongs under `datasets:` of a test option file.
+"""
+
+import sys
+from pathlib import Path
+
+from plidenet.cli import parser, run
+
+
+def main() -> None:
+    arguments = parser(__doc__, "python scripts/build_benchmark.py --source Set5/original --name Set5 --scale 4")
+    arguments.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder of HR images")
+    arguments.add_argument("--name", required=True, help="of the set, for folders and tables")
+    arguments.add_argument("--save", type=Path, default=Path("datasets"), metavar="DIR", help="default: datasets")
+    arguments.add_argument("--scale", type=int, required=True, choices=(2, 3, 4), help="HR size / LR size")
+    arguments.add_argument("--setting2", action="store_true", help="random anisotropic kernels instead of Gaussian8")
+    arguments.add_argument("--seed", type=int, default=0, help="of --setting2 (default 0)")
+    arguments.add_argument("--format", default="dan", choices=("dan", "basicsr"), help="of the LMDBs (default dan)")
+    options = arguments.parse_args()
+
+    from plidenet.data.benchmark import build_benchmark, setting1, setting2
+    from plidenet.degradation import gaussian8_sigmas
+
+    if options.setting2:
+        folder, setting = "setting2", setting2(options.seed, 21)
+    else:
+        folder, setting = "setting1", setting1(gaussian8_sigmas(options.scale), 21)
+    save = options.save / options.name / folder
+    roots = build_benchmark(options.source, save, options.scale, setting, options.format)
+    print(f"  test1:\n    name: {options.name}\n    mode: LQGT")
+    for field, path in roots.items():
+        print(f"    {field}: {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

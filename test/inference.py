@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Restore the images of a folder, and save the blur kernels estimated on the way."""
+
+import sys
+from pathlib import Path
+
+from plidenet.cli import option_parser, run
+
+
+def main() -> None:
+    arguments = option_parser(
+        __doc__,
+        "python test/inference.py -opt options/setting1/test/test_setting1_x4.yml -input_dir photos -output_dir restored",
+    )
+    arguments.add_argument("-input_dir", "--input_dir", required=True, type=Path, help="folder of LR images")
+    arguments.add_argument("-output_dir", "--output_dir", required=True, type=Path, help="folder to write to")
+    arguments.add_argument("--weights", type=Path, help="weights to use instead of the option file's")
+    given = arguments.parse_args()
+
+    from plidenet.config import load_options
+    from plidenet.evaluation.tester import infer
+    from plidenet.logs import log_to_screen
+
+    log_to_screen()
+    infer(load_options(given.opt, given.overrides), given.input_dir, given.output_dir, given.weights)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Train PL-IDENet as an option file says. Single fields can be set on the command line: train.niter=2000."""
+
+import logging
+import sys
+from pathlib import Path
+
+from plidenet.cli import option_parser, run
+
+log = logging.getLogger("plidenet.train")
+
+
+def main() -> None:
+    arguments = option_parser(
+        __doc__, "python train/train.py -opt options/setting1/train/train_setting1_x4.yml"
+    ).parse_args()
+
+    from plidenet.config import describe_changes, load_options
+    from plidenet.logs import log_to_file, log_to_screen
+    from plidenet.training import Trainer
+
+    log_to_screen()
+    options = load_options(arguments.opt, arguments.overrides)
+    trainer = Trainer(options, Path(arguments.opt))
+    log_to_file(trainer.experiment.folder / f"train_{options.name}.log")
+    log.info("options that differ from the defaults:\n  %s", "\n  ".join(describe_changes(options)))
+    log.info("%s on %s", options.network_G.which_model_G, trainer.device)
+    trainer.fit()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,7 +1,6 @@
 """Files of weights: read (own or released format, told apart), check against a network, write."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from plidenet import released_format
 from plidenet.errors import UserError
+from plidenet.files import replacing
 
 PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
 SHOWN = 8  # keys named in a message
@@ -118,19 +118,10 @@ def save_checkpoint(path: str | os.PathLike[str], **weights: Mapping[str, Tensor
 
 def save_atomically(content: Any, path: str | os.PathLike[str]) -> None:
     """torch.save to a temporary file beside the target, flushed to disk, then renamed: never half a file."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _strip(key: str) -> str:

@@ -46,7 +46,8 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
     Args:
         path: the YAML file. Relative paths in it start at the project's root: the nearest folder above the file that
             has a pyproject.toml, or else the current folder.
-        overrides: assignments such as "train.niter=2000" or "network_G.setting.window_size=8"; values are YAML.
+        overrides: assignments such as "train.niter=2000" or "network_G.setting.window_size=8"; values are YAML, and
+            nothing after the sign removes the field or section from the file: "datasets.test3=".
 
     Returns:
         the options, frozen all the way down.
@@ -177,7 +178,10 @@ def _override(content: dict[str, Any], assignment: str) -> None:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise UserError(f"'{assignment}': {section} is no section")
-    content[last] = value
+    if text:
+        content[last] = value
+    else:
+        content.pop(last, None)
 
 
 def _project_root(file: Path) -> Path:

@@ -20,6 +20,19 @@ def option(default: Any, description: str) -> Any:
     return field(default=default, metadata=metadata)
 
 
+class InvalidOption(ValueError):
+    """A value that is not allowed, with the name of its field within the section."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+        self.name, self.problem = name, problem
+
+
+def _require(condition: bool, name: str, problem: str) -> None:
+    if not condition:
+        raise InvalidOption(name, problem)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
     """How LR images are made from HR crops in training (method: blur, MATLAB bicubic, rounding)."""
@@ -148,6 +161,7 @@ class Train:
     def __post_init__(self) -> None:
         for name in ("niter", "lr_G", "val_freq"):
             _require(getattr(self, name) > 0, name, "must be positive")
+        _require(self.manual_seed >= 0, "manual_seed", "must not be negative")
         _require(len(self.losses) > 0, "losses", "must not be empty")
         _require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm", "must be positive")
 
@@ -225,16 +239,3 @@ class Options:
     def network_setting(self) -> dict[str, Any]:
         """The network's constructor arguments, with the scale."""
         return {"scale": self.scale, **self.network_G.setting}
-
-
-class InvalidOption(ValueError):
-    """A value that is not allowed, with the name of its field within the section."""
-
-    def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"{name} {problem}")
-        self.name, self.problem = name, problem
-
-
-def _require(condition: bool, name: str, problem: str) -> None:
-    if not condition:
-        raise InvalidOption(name, problem)

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plidenet
 import torch
+
+import plidenet
 from plidenet.cli import progress
-from plidenet.data.images import list_images, read_image, write_image
+from plidenet.data.images import named_images, read_image, write_image
 from plidenet.data.lmdb_store import write_lmdb
 from plidenet.degradation import (
     anisotropic_gaussian,
@@ -159,9 +160,7 @@ def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, form
     with staged(save, [*_blurred_targets(scale), *stores.values()]) as folder:
         _write_blurred(source, folder, scale, setting)
         for kind, store in stores.items():
-            paths = list_images(folder / kind / f"x{scale}")
-            items = ((path.stem, read_image(path)) for path in progress(paths, store))
-            write_lmdb(folder / store, items, format=format, total=len(paths))
+            write_lmdb(folder / store, named_images(folder / kind / f"x{scale}"), format)
     return {"dataroot_GT": save / stores["HR"], "dataroot_LQ": save / stores["LRblur"]}
 
 
@@ -179,16 +178,6 @@ def degrade_image(hr: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
     image = torch.from_numpy(hr).permute(2, 0, 1)[None].double() / 255
     lr = quantize(degrade(image, torch.from_numpy(kernel), scale))[0]
     return (255 * lr).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-
-
-def named_images(folder: Path) -> dict[str, Path]:
-    """The images of a folder by their names without extension; UserError where two share one."""
-    paths = list_images(folder)
-    named = {path.stem: path for path in paths}
-    for path in paths:
-        if named[path.stem] != path:
-            raise UserError(f"{path} and {named[path.stem].name} would both be called {path.stem}.png")
-    return named
 
 
 def read_cropped(path: Path, scale: int, radius: int = 0) -> np.ndarray:

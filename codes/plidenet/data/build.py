@@ -19,7 +19,7 @@ def build_dataset(options: config.DatasetOptions, scale: int, training: bool) ->
     Raises:
         UserError: missing files, HR and LR that do not match, images smaller than the crop.
     """
-    arguments: dict[str, Any] = {"scale": scale}
+    arguments: dict[str, Any] = {"scale": scale} if options.mode == "LQGT" else {}
     if options.mode != "LQ":
         arguments["dataroot_GT"] = options.dataroot_GT
     if options.mode != "GT":

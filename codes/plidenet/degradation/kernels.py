@@ -93,7 +93,7 @@ def draw_anisotropic(
 
 
 def random_isotropic(batch: int, size: int, sig_min: float, sig_max: float, generator: torch.Generator) -> Tensor:
-    """Isotropic Gaussians whose widths are uniform in [sig_min, sig_max]: (batch,size,size) on the generator's device."""
+    """Isotropic Gaussians, widths uniform in [sig_min, sig_max]: (batch,size,size) on the generator's device."""
     return isotropic_gaussian(size, _uniform(batch, sig_min, sig_max, generator))
 
 

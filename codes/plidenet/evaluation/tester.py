@@ -12,7 +12,7 @@ from plidenet.checkpoint import load_checkpoint
 from plidenet.cli import progress
 from plidenet.config import Options
 from plidenet.data.build import build_dataset
-from plidenet.data.images import list_images, read_image, write_image
+from plidenet.data.images import named_images, read_image, write_image
 from plidenet.data.loaders import build_eval_loader
 from plidenet.device import choose_device
 from plidenet.errors import UserError
@@ -76,13 +76,13 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         target: folder to write to.
         weights: instead of the option file's.
     """
-    files = list_images(source)
+    files = named_images(source)
     device = choose_device(options)
     net = prepare_network(options, device, weights).eval()
     save = ImageSaver(target, options.suffix)
-    for file in progress(files, source.name):
+    for name, file in progress(files.items(), source.name):
         image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
-        save(restore(net, image, device, file.stem))
+        save(restore(net, image, device, name))
     log.info("results are in %s", target)
 
 

@@ -1,0 +1,76 @@
+"""Which HR image belongs to which LR image: by name, never by position."""
+
+import re
+from collections.abc import Sequence
+
+from plidenet.data.stores import Store
+from plidenet.errors import UserError
+
+SHOWN = 3  # names in a message
+
+
+def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str, str]]:
+    """Pair HR and LR names, in the order of the LR names.
+
+    Equal names belong together; else names that are equal but for affixes (`_gt`, `img_`, `im_`, `x2`, `sig2.40_` for
+    `sig2.4000000000000004_`); else an LR image `sig1.8_<name>` and the one HR image <name> of all widths.
+
+    Returns:
+        (HR name, LR name) for each LR image.
+
+    Raises:
+        UserError: an image of either side without a partner, or HR names that differ in affixes alone.
+    """
+    exact = set(hr_keys)
+    plain: dict[str, str] = {}
+    if exact != set(lr_keys):
+        for key in hr_keys:
+            if canonical(key) in plain:
+                raise UserError(f"the HR images {plain[canonical(key)]} and {key} cannot be told apart in pairing")
+            plain[canonical(key)] = key
+    pairs, lonely = [], []
+    for key in lr_keys:
+        name = canonical(key)
+        partner = key if key in exact else plain.get(name, plain.get(_without_width(name)))
+        if partner is None:
+            lonely.append(key)
+        else:
+            pairs.append((partner, key))
+    if lonely:
+        raise UserError(f"{len(lonely)} of {len(lr_keys)} LR images have no HR image of their name: {_some(lonely)}")
+    unused = sorted(exact - {hr for hr, _ in pairs})
+    if unused:
+        raise UserError(f"{len(unused)} of {len(hr_keys)} HR images have no LR image of their name: {_some(unused)}")
+    return pairs
+
+
+def canonical(key: str) -> str:
+    """A name without affixes and with the kernel width rounded to four decimals: img_1_gt is 1, baby_x4 is baby."""
+    key = re.sub(r"^sig([\d.]+)_", lambda match: f"sig{round(float(match[1]), 4)}_", key)
+    key = re.sub(r"^(sig[\d.]+_)?(?:img_|im_)", r"\1", key)
+    return re.sub(r"(?:_gt|_?x[234])$", "", key)
+
+
+def check_pair_sizes(pairs: Sequence[tuple[str, str]], hr: Store, lr: Store, scale: int) -> None:
+    """Make sure that every HR image is `scale` times as large as its LR image, or larger by less than `scale` pixels.
+
+    Such a surplus at the right and bottom is what cropping to a multiple of the scale takes away.
+
+    Raises:
+        UserError: a pair that does not match.
+    """
+    for hr_key, lr_key in pairs:
+        hr_size, lr_size = hr.size(hr_key), lr.size(lr_key)
+        if any(large // scale != small for large, small in zip(hr_size, lr_size, strict=True)):
+            raise UserError(
+                f"HR {hr_key} ({hr_size[0]}x{hr_size[1]}) is not {scale} times as large as LR {lr_key} "
+                f"({lr_size[0]}x{lr_size[1]})"
+            )
+
+
+def _without_width(name: str) -> str:
+    return re.sub(r"^sig[\d.]+_", "", name)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

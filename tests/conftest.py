@@ -1,0 +1,80 @@
+"""What several tests share: networks small enough for a test, and a way to run the command-line programs."""
+
+import logging
+import runpy
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from plidenet import build_network
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TINY = {
+    "num_feat": 8,
+    "kernel_embed_dim": 8,
+    "embed_dim": 8,
+    "depths": (2, 1),
+    "num_heads": (2, 4),
+    "mlp_ratio": 2.0,
+    "prompt_dims": (4, 8),
+    "prompt_heads": (1, 2),
+}
+
+
+@pytest.fixture
+def scrambled():
+    """Move every parameter off its start: zero biases and unit norms would make swapped tensors look alike."""
+
+    def scramble(module, amount=0.1):
+        generator = torch.Generator().manual_seed(1)
+        for parameter in module.parameters():
+            parameter.data += amount * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+        return module
+
+    return scramble
+
+
+@pytest.fixture
+def tiny_network(scrambled):
+    """build_network with few channels and blocks; keyword arguments change the setting."""
+
+    def build(name="PL_IDENet", **changes):
+        torch.manual_seed(0)
+        setting = {} if name == "Bicubic" else TINY
+        return scrambled(build_network(name, **setting | changes))
+
+    return build
+
+
+class Finished(NamedTuple):
+    """How a command-line program ended: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Run a program of the repository in this process: run_script("scripts/create_lmdb.py", "--source", folder)."""
+
+    def run(script, *arguments):
+        logger = logging.getLogger("plidenet")
+        handlers = list(logger.handlers)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            for handler in set(logger.handlers) - set(handlers):
+                logger.removeHandler(handler)
+                handler.close()
+        return Finished(status, *capsys.readouterr())
+
+    return run

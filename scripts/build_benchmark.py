@@ -6,6 +6,7 @@ belongs under `datasets:` of a test option file.
 """
 
 import sys
+import textwrap
 from pathlib import Path
 
 from plidenet.cli import parser, run
@@ -22,6 +23,7 @@ def main() -> None:
     arguments.add_argument("--format", default="dan", choices=("dan", "basicsr"), help="of the LMDBs (default dan)")
     options = arguments.parse_args()
 
+    import yaml
     from plidenet.data.benchmark import build_benchmark, setting1, setting2
     from plidenet.degradation import gaussian8_sigmas
 
@@ -31,9 +33,8 @@ def main() -> None:
         folder, setting = "setting1", setting1(gaussian8_sigmas(options.scale), 21)
     save = options.save / options.name / folder
     roots = build_benchmark(options.source, save, options.scale, setting, options.format)
-    print(f"  test1:\n    name: {options.name}\n    mode: LQGT")
-    for field, path in roots.items():
-        print(f"    {field}: {path}")
+    section = {"name": options.name, "mode": "LQGT", **{field: str(path) for field, path in roots.items()}}
+    print(textwrap.indent(yaml.safe_dump({"test1": section}, sort_keys=False, width=1000), "  "), end="")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def main() -> None:
     arguments.add_argument("-input_dir", "--input_dir", required=True, type=Path, help="folder of LR images")
     arguments.add_argument("-output_dir", "--output_dir", required=True, type=Path, help="folder to write to")
     arguments.add_argument("--weights", type=Path, help="weights to use instead of the option file's")
-    given = arguments.parse_args()
+    given = arguments.parse_intermixed_args()
 
     from plidenet.config import load_options
     from plidenet.evaluation.tester import infer

@@ -9,7 +9,7 @@ from plidenet.cli import option_parser, run
 def main() -> None:
     arguments = option_parser(
         __doc__, "python test/test.py -opt options/setting1/test/test_setting1_x4.yml"
-    ).parse_args()
+    ).parse_intermixed_args()
 
     from plidenet.config import load_options
     from plidenet.evaluation.tester import test

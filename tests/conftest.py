@@ -1,6 +1,7 @@
 """What several tests share: networks small enough for a test, and a way to run the command-line programs."""
 
 import logging
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import torch
 from plidenet import build_network
 
+torch.set_num_threads(1)  # networks this small gain nothing from threads
+os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parent.parent
 
 TINY = {

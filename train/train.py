@@ -13,19 +13,24 @@ log = logging.getLogger("plidenet.train")
 def main() -> None:
     arguments = option_parser(
         __doc__, "python train/train.py -opt options/setting1/train/train_setting1_x4.yml"
-    ).parse_args()
+    ).parse_intermixed_args()
 
+    from plidenet import distributed
     from plidenet.config import describe_changes, load_options
+    from plidenet.device import choose_device
     from plidenet.logs import log_to_file, log_to_screen
     from plidenet.training import Trainer
 
-    log_to_screen()
+    if distributed.is_main():
+        log_to_screen()
     options = load_options(arguments.opt, arguments.overrides)
-    trainer = Trainer(options, Path(arguments.opt))
-    log_to_file(trainer.experiment.folder / f"train_{options.name}.log")
-    log.info("options that differ from the defaults:\n  %s", "\n  ".join(describe_changes(options)))
-    log.info("%s on %s", options.network_G.which_model_G, trainer.device)
-    trainer.fit()
+    with distributed.process_group(choose_device(options), options.dist_timeout):
+        trainer = Trainer(options, Path(arguments.opt))
+        if distributed.is_main():
+            log_to_file(trainer.experiment.folder / f"train_{options.name}.log")
+        log.info("options that differ from the defaults:\n  %s", "\n  ".join(describe_changes(options)))
+        log.info("%s on %d x %s", options.network_G.which_model_G, distributed.world_size(), trainer.device)
+        trainer.fit()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from plidenet.errors import UserError
 from plidenet.files import replacing
 
 PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
+FILTER_SCALE, REGULARIZERS = "wiener.filter_scale", "wiener.regularizers"
 SHOWN = 8  # keys named in a message
 
 
@@ -59,10 +61,10 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
             message says which keys and shapes disagree.
     """
     state, form, weights, ignored = read_weights(path)
-    wiener = getattr(net, "wiener", None)
-    if "wiener.filter_scale" in state and wiener is not None and wiener.filter_scale is None:
-        wiener.add_filter_scale()
     own = net.state_dict()
+    brings_filter_scale = FILTER_SCALE in state and FILTER_SCALE not in own and REGULARIZERS in own
+    if brings_filter_scale:
+        own[FILTER_SCALE] = own[REGULARIZERS].new_zeros(len(own[REGULARIZERS]))
     absent = [name for name in own if name not in state]
     unknown = [name for name in state if name not in own]
     misfits = [name for name in own if name in state and state[name].shape != own[name].shape]
@@ -71,6 +73,9 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
     taken = {name: value for name, value in state.items() if name in own and name not in misfits}
     if not taken and own:
         raise UserError(f"{path} has no tensor in common with the network")
+    if brings_filter_scale and FILTER_SCALE in taken:
+        wiener: Any = net.get_submodule("wiener")
+        wiener.add_filter_scale()
     net.load_state_dict(taken, strict=False)
     return CheckpointInfo(form, weights, sorted(taken), ignored + unknown, absent + misfits)
 
@@ -80,7 +85,7 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, 
     content = load_tensors(path)
     weights = next((name for name in ("params_ema", "params", "state_dict") if name in content), "")
     state = content[weights] if weights else content
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not state or not all(map(_is_entry, state.items())):
         raise UserError(f"{path} is not a checkpoint: expected a state dict of tensors")
     broken = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
@@ -98,8 +103,11 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise UserError(f"no checkpoint at {path}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError
-        raise UserError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+    except UnpicklingError as error:  # torch's own message advises to let the file run code
+        raise UserError(f"{path} cannot be read as a checkpoint: it is damaged or holds more than tensors") from error
+    except Exception as error:  # torch.load raises anything, often an EOFError without a message
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path} cannot be read as a checkpoint: {reason}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a checkpoint: it holds a {type(content).__name__}")
     return content
@@ -117,11 +125,23 @@ def save_checkpoint(path: str | os.PathLike[str], **weights: Mapping[str, Tensor
 
 
 def save_atomically(content: Any, path: str | os.PathLike[str]) -> None:
-    """torch.save to a temporary file beside the target, flushed to disk, then renamed: never half a file."""
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    """torch.save to a temporary file beside the target, flushed to disk, then renamed: never half a file.
+
+    Raises:
+        UserError: the file cannot be written, say because the disk is full; an older file of that name is untouched.
+    """
+    try:
+        with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch.save answers a full disk with either
+        reason = error.strerror if isinstance(error, OSError) else error.__context__ or error
+        raise UserError(f"{path} cannot be written: {reason}; what was there before is unharmed") from error
+
+
+def _is_entry(item: tuple[Any, Any]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
 def _strip(key: str) -> str:

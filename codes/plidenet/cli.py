@@ -46,7 +46,8 @@ def run(main: Callable[[], None]) -> int:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        message = str(error).rsplit("UserError: ", 1)[-1]  # a loader process' error comes with its traceback in front
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

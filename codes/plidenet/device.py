@@ -1,5 +1,7 @@
 """Which device to work on, and images on their way to and from it."""
 
+import os
+
 import torch
 from torch import Tensor
 
@@ -8,20 +10,25 @@ from plidenet.errors import UserError
 
 
 def choose_device(options: Options) -> torch.device:
-    """The device of a single process: `auto` takes the first of gpu_ids (or cuda:0) where there is CUDA, else the CPU.
+    """The device of this process.
+
+    `auto` is the CPU where there is no CUDA; else the GPU of this process's number under torchrun, or the first of
+    gpu_ids, or cuda:0.
 
     Raises:
         UserError: a device that does not exist here.
     """
-    if options.device == "auto":
-        if not torch.cuda.is_available():
-            return torch.device("cpu")
-        return torch.device("cuda", options.gpu_ids[0] if options.gpu_ids else 0)
+    name = options.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        first = options.gpu_ids[0] if options.gpu_ids else 0
+        name = f"cuda:{os.environ.get('LOCAL_RANK', first)}"
     try:
-        device = torch.device(options.device)
+        device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device '{options.device}' cannot be used: {str(error).splitlines()[0]}") from error
+        raise UserError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from error
     return device
 
 

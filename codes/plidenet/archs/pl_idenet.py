@@ -34,7 +34,9 @@ class PLIDENet(nn.Module):
 
     Shapes:
         lr (B,3,h,w) RGB in [0,1], any h, w >= 16 -> sr (B,3,scale*h,scale*w), not clamped, and kernel (B,1,k,k),
-        float32, non-negative, summing to 1.
+        float32, non-negative, summing to 1. With `refine_crop` (an argument of the call, for training), only the
+        central refine_crop x refine_crop HR pixels are refined, where nearly all the arithmetic is, and sr is
+        (B,3,refine_crop,refine_crop): the estimator and the deconvolution see more of the image than is restored.
 
     Raises:
         ValueError: an LR image smaller than 16x16, or arguments that do not go together.
@@ -85,7 +87,7 @@ class PLIDENet(nn.Module):
             unshuffle=scale if unshuffle == "scale" else 1,
         )
 
-    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, lr: Tensor, refine_crop: int | None = None) -> tuple[Tensor, Tensor]:
         if min(lr.shape[-2:]) < self.MIN_SIZE:
             raise ValueError(
                 f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {self.MIN_SIZE}x{self.MIN_SIZE} is needed"
@@ -93,8 +95,15 @@ class PLIDENet(nn.Module):
         kernel = self.estimator(lr)
         known = kernel.detach()  # the restoration takes the kernel as given: only the LR-consistency loss teaches it
         deblurred = self.wiener(self.upsampler(lr), known)
+        if refine_crop is not None:
+            top, left = ((length - refine_crop) // 2 for length in deblurred.shape[-2:])
+            deblurred = deblurred[..., top : top + refine_crop, left : left + refine_crop]
         sr = self.refinement(deblurred, self.embedding(known))
         return sr, kernel
+
+    def diagnostics(self) -> dict[str, float]:
+        """Values to watch in training: the Wiener strengths, whose fall to zero announces a collapse."""
+        return {f"wiener_strength_{n}": value for n, value in enumerate(self.wiener.strengths().tolist())}
 
 
 NETWORKS.register("PL_IDENet_E")(partial(PLIDENet, unshuffle="scale"))

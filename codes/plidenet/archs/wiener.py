@@ -87,7 +87,8 @@ class WienerDeconvolution(nn.Module):
         By the Wiener-Khinchin theorem it is the spectrum of their summed autocorrelation: one FFT instead of R.
         """
         kernels = self.regularizers - self.regularizers.mean(dim=(1, 2), keepdim=True)
-        norm = kernels.square().sum(dim=(1, 2), keepdim=True).add(1e-20).sqrt()  # a constant kernel must not divide 0/0
+        # A constant kernel must not divide 0/0, nor have the rounding of its mean blown up to norm 1.
+        norm = kernels.square().sum(dim=(1, 2), keepdim=True).add(1e-10).sqrt()
         kernels = kernels / norm
         if self.filter_scale is not None:
             kernels = kernels * self.filter_scale.exp()[:, None, None]

@@ -26,6 +26,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # <<: *anchor
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is no name", key_node.start_mark)
@@ -109,11 +111,15 @@ class _Reader:
             else:
                 raise UserError(f"{self.file}: unknown field {field}{suggest(str(name), known)}")
         for item in dataclasses.fields(kind):
-            missing = item.default is dataclasses.MISSING and item.name not in values
-            if missing:
-                raise self.error(f"{where}.{item.name}" if where else item.name, "is missing")
-            if item.name not in values and hints[item.name] in (Path, Path | None):
-                values[item.name] = self.convert(hints[item.name], item.default, "")
+            field, hint = f"{where}.{item.name}" if where else item.name, hints[item.name]
+            if item.name in values:
+                continue
+            if item.default is dataclasses.MISSING:
+                raise self.error(field, "is missing")
+            if dataclasses.is_dataclass(hint):
+                values[item.name] = self.convert(hint, {}, field)
+            elif hint in (Path, Path | None):
+                values[item.name] = self.convert(hint, item.default, field)
         try:
             return kind(**values)
         except InvalidOption as error:
@@ -123,16 +129,17 @@ class _Reader:
     def convert(self, kind: Any, value: Any, where: str) -> Any:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if dataclasses.is_dataclass(kind):
-            return self.section(typing.cast(type, kind), value, where)
+            return self.section(typing.cast(type, kind), {} if value is None else value, where)
         if origin in (types.UnionType, typing.Union):
-            inner = [argument for argument in arguments if argument is not types.NoneType]
-            return None if value is None else self.convert(inner[0], value, where)
+            words = [word for argument in arguments for word in typing.get_args(argument)]
+            return value if value is None or value in words else self.convert(arguments[0], value, where)
         if origin is Literal:
-            if value not in arguments or isinstance(value, bool):
+            matching = [argument for argument in arguments if argument == value and not isinstance(value, bool)]
+            if not matching:
                 near = difflib.get_close_matches(str(value), [str(a) for a in arguments], n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise self.error(where, f"must be one of {', '.join(map(str, arguments))}, not {_show(value)}{hint}")
-            return value
+            return matching[0]  # 4, also for 4.0
         if origin is tuple:
             if not isinstance(value, list | tuple):
                 raise self.error(where, f"must be a list, not {_show(value)}")
@@ -150,7 +157,7 @@ class _Reader:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if kind is bool and isinstance(value, bool):
             return value
-        if kind is int and number and float(value).is_integer():
+        if kind is int and number and (isinstance(value, int) or value.is_integer()):
             return int(value)
         if kind is float and number:
             return float(value)
@@ -171,7 +178,7 @@ def _override(content: dict[str, Any], assignment: str) -> None:
         raise UserError(f"'{assignment}' is no assignment; write e.g. train.niter=2000")
     try:
         value = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UserError(f"the value of '{assignment}' is not valid YAML") from error
     *sections, last = name.split(".")
     for section in sections:

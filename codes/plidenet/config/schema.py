@@ -33,6 +33,10 @@ def _require(condition: bool, name: str, problem: str) -> None:
         raise InvalidOption(name, problem)
 
 
+def _require_folder_name(name: str) -> None:
+    _require("/" not in name and name not in ("", ".", ".."), "name", "must be a plain folder name")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
     """How LR images are made from HR crops in training (method: blur, MATLAB bicubic, rounding)."""
@@ -47,10 +51,11 @@ class Degradation:
         "random_kernel": "training kernels are always random",
         "code_length": "the kernel is estimated whole, without a PCA code",
         "random_sigma": "training kernels are always random",
+        "sig": "training kernels are always random",
     }
 
     def __post_init__(self) -> None:
-        _require(self.ksize % 2 == 1, "ksize", "must be odd")
+        _require(self.ksize > 0 and self.ksize % 2 == 1, "ksize", "must be odd and positive")
         _require(0 < self.sig_min <= self.sig_max, "sig_min", "must be positive and at most sig_max")
         _require(0 <= self.rate_iso <= 1, "rate_iso", "must lie between 0 and 1")
 
@@ -80,6 +85,7 @@ class Dataset:
     }
 
     def __post_init__(self) -> None:
+        _require_folder_name(self.name)
         _require(self.mode == "LQ" or self.dataroot_GT is not None, "dataroot_GT", f"is needed with mode {self.mode}")
         _require(self.mode == "GT" or self.dataroot_LQ is not None, "dataroot_LQ", f"is needed with mode {self.mode}")
         _require(self.batch_size > 0, "batch_size", "must be positive")
@@ -105,7 +111,9 @@ class Paths:
 
     pretrain_model_G: Path | None = option(None, "weights to start from or to test")
     strict_load: bool = option(True, "refuse weights that do not fit exactly")
-    resume_state: Path | None = option(None, "training state to resume from")
+    resume_state: Path | Literal["auto"] | None = option(
+        None, "training state to resume from; auto: the run's newest, or a fresh start where there is none"
+    )
     experiments_root: Path = option(Path("experiments"), "training writes <experiments_root>/<name>")
     results_root: Path = option(Path("results"), "testing writes <results_root>/<name>")
 
@@ -143,6 +151,15 @@ class Train:
     eta_min: float = option(0.0, "CosineAnnealingLR: the rate at the end")
     warmup_iter: int = option(-1, "iterations of linear warm-up; -1 for none")
     grad_clip_norm: float | None = option(None, "clip the gradient's norm at this value")
+    accumulate: int = option(1, "process a batch in so many parts, one after the other, to save memory")
+    refine_crop: int | None = option(
+        None, "HR side of the central part that is refined, of crops of GT_size; ~ refines everything"
+    )
+    ema_decay: float = option(0.0, "decay of the averaged weights, which are validated and saved too; 0 for none")
+    precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "of the network's arithmetic; FFTs, losses stay fp32")
+    compile: bool = option(False, "compile the network with torch.compile")
+    channels_last: bool = option(False, "keep the convolutions' weights in channels-last memory format")
+    tf32: bool = option(False, "let a GPU compute float32 products in TF32")
     losses: tuple[Loss, ...] = option(RELEASED_LOSSES, "the terms of the loss, each with its weight")
     manual_seed: int = option(0, "seed of everything random")
     val_freq: int = option(5_000, "validate every so many iterations")
@@ -159,11 +176,42 @@ class Train:
     }
 
     def __post_init__(self) -> None:
-        for name in ("niter", "lr_G", "val_freq"):
+        for name in ("niter", "lr_G", "val_freq", "accumulate"):
             _require(getattr(self, name) > 0, name, "must be positive")
         _require(self.manual_seed >= 0, "manual_seed", "must not be negative")
         _require(len(self.losses) > 0, "losses", "must not be empty")
         _require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm", "must be positive")
+        _require(self.refine_crop is None or self.refine_crop > 0, "refine_crop", "must be positive")
+        _require(0 <= self.ema_decay < 1, "ema_decay", "must be at least 0 and less than 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """What training does about divergence."""
+
+    max_skips: int = option(10, "after so many steps in a row without finite loss and gradient, return")
+    max_psnr_drop: float = option(0.1, "return where validation falls by more than this part of the best PSNR")
+    lr_factor: float = option(0.5, "multiply the learning rate by this at every return to the last good weights")
+    max_returns: int = option(5, "give up after so many returns")
+
+    accepted: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        _require(self.max_skips > 0, "max_skips", "must be positive")
+        _require(self.max_psnr_drop > 0, "max_psnr_drop", "must be positive")
+        _require(0 < self.lr_factor <= 1, "lr_factor", "must be positive and at most 1")
+        _require(self.max_returns >= 0, "max_returns", "must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """How training reads its images."""
+
+    cache: Literal["none", "ram", "gpu"] = option(
+        "none", "keep all HR images in main memory or on the GPU and crop there; none: workers read them each time"
+    )
+
+    accepted: ClassVar[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,12 +220,15 @@ class Logger:
 
     print_freq: int = option(100, "log every so many iterations")
     save_checkpoint_freq: int = option(5_000, "save weights and state every so many iterations")
+    keep: int = option(3, "how many of the newest training states to keep")
+    val_images: int = option(3, "how many images of each validation set to show in TensorBoard and val_images")
 
     accepted: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
-        for name in ("print_freq", "save_checkpoint_freq"):
+        for name in ("print_freq", "save_checkpoint_freq", "keep"):
             _require(getattr(self, name) > 0, name, "must be positive")
+        _require(self.val_images >= 0, "val_images", "must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,11 +252,14 @@ class Options:
     gpu_ids: tuple[int, ...] | None = option(None, "the first is the GPU of a single process; for more use torchrun")
     crop_border: int | None = option(None, "pixels cut from each side before measuring; ~ means the scale")
     use_tb_logger: bool = option(True, "write TensorBoard logs in training")
+    dist_timeout: float = option(1800, "seconds that a process waits for the others before it fails")
     degradation: Degradation = option(Degradation(), "the degradation of training")
     datasets: Mapping[str, Dataset] = option(REQUIRED, "sections train, val.. (training) or test1, test2.. (testing)")
     network_G: Network = option(REQUIRED, "the network")
     path: Paths = option(Paths(), "files and folders")
+    data: Data = option(Data(), "how training reads its images")
     train: Train = option(Train(), "optimization")
+    guard: Guard = option(Guard(), "what to do about divergence")
     logger: Logger = option(Logger(), "logging")
     test: Test = option(Test(), "testing")
 
@@ -217,7 +271,7 @@ class Options:
     }
 
     def __post_init__(self) -> None:
-        _require("/" not in self.name and self.name not in ("", ".", ".."), "name", "must be a plain folder name")
+        _require_folder_name(self.name)
         _require(self.crop_border is None or self.crop_border >= 0, "crop_border", "must not be negative")
         for key, dataset in self.datasets.items():
             _require(
@@ -225,6 +279,10 @@ class Options:
             )
             fits = dataset.GT_size is None or dataset.GT_size % self.scale == 0
             _require(fits, f"datasets.{key}.GT_size", f"is {dataset.GT_size}, no multiple of the scale {self.scale}")
+            refine, crop = self.train.refine_crop, dataset.GT_size
+            if key.startswith("train") and refine is not None and crop is not None:
+                centered = refine <= crop and (crop - refine) % (2 * self.scale) == 0
+                _require(centered, "train.refine_crop", f"must be {crop} less a multiple of {2 * self.scale}")
         scale = self.network_G.setting.get("scale", self.scale)
         _require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
         names = [dataset.name for key, dataset in self.datasets.items() if not key.startswith("train")]
@@ -238,4 +296,4 @@ class Options:
     @property
     def network_setting(self) -> dict[str, Any]:
         """The network's constructor arguments, with the scale."""
-        return {"scale": self.scale, **self.network_G.setting}
+        return {**self.network_G.setting, "scale": self.scale}

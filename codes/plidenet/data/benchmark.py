@@ -3,17 +3,17 @@
 Everything is computed in float64 on the CPU, so that the same images give the same files everywhere. Layout, for
 scale 4:
 
-    HR/x4/<name>.png  LRblur/x4/<name>.png  Bic/x4/<name>.png  kernel/x4/<name>.npy  manifest_x4.json
+    HR/x4/<name>.png  LRblur/x4/<name>.png  Bic/x4/<name>.png  kernel/x4/<name>.npy
     HR_x4.lmdb  LRblur_x4.lmdb
+    manifest.json
 
-with <name> the HR file's name, in setting 1 with the kernel's width before it: sig1.8_baby.
+with <name> the HR file's name, in setting 1 with the kernel's width before it: sig1.8_baby. Several scales live beside
+each other; the manifest holds, under "x2", "x3" and "x4", the setting of each and the kernel and sizes of each image.
 """
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,10 @@ from plidenet.degradation import (
     quantize,
 )
 from plidenet.errors import UserError
+from plidenet.files import replacing, staged
 
 SETTING2_WIDTHS = (0.6, 5.0)
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,12 @@ def generate_blurred(source: Path, save: Path, scale: int, setting: Setting) -> 
         setting: from `setting1` or `setting2`.
 
     Raises:
-        UserError: an image that is missing, unreadable or too small, two of one name, or a target that exists.
+        UserError: a missing, unreadable or too small image, two of one name, an existing target, a damaged manifest.
     """
+    read_manifest(save)  # a damaged one is refused before the work
     with staged(save, _blurred_targets(scale)) as folder:
-        _write_blurred(source, folder, scale, setting)
+        summary = _write_blurred(source, folder, scale, setting)
+    _update_manifest(save, scale, summary)
 
 
 def generate_bicubic(source: Path, save: Path, scale: int) -> None:
@@ -156,11 +160,13 @@ def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, form
     Raises:
         UserError: as `generate_blurred`.
     """
+    read_manifest(save)  # a damaged one is refused before the work
     stores = {kind: f"{kind}_x{scale}.lmdb" for kind in ("HR", "LRblur")}
     with staged(save, [*_blurred_targets(scale), *stores.values()]) as folder:
-        _write_blurred(source, folder, scale, setting)
+        summary = _write_blurred(source, folder, scale, setting)
         for kind, store in stores.items():
             write_lmdb(folder / store, named_images(folder / kind / f"x{scale}"), format)
+    _update_manifest(save, scale, summary)
     return {"dataroot_GT": save / stores["HR"], "dataroot_LQ": save / stores["LRblur"]}
 
 
@@ -189,29 +195,24 @@ def read_cropped(path: Path, scale: int, radius: int = 0) -> np.ndarray:
     return np.ascontiguousarray(image[:height, :width])
 
 
-@contextmanager
-def staged(save: Path, targets: Sequence[str]) -> Iterator[Path]:
-    """A temporary folder beside `save` to fill with `targets`, which move to `save` when all went well.
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a benchmark, by scale ("x4"): empty where there is none yet, UserError where it is damaged."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path} is damaged: it holds no object with the scales")
+    return manifest
 
-    Args:
-        save: final folder, which may exist.
-        targets: files and folders, relative, none of which may exist in `save` yet.
 
-    Raises:
-        UserError: a target exists, or `save` is a file.
-    """
-    for path in (save / target for target in targets):
-        if path.exists():
-            raise UserError(f"{path} exists already: remove it, or choose another folder")
-    if save.exists() and not save.is_dir():
-        raise UserError(f"{save} is a file, not a folder")
-    save.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{save.name}.", dir=save.parent) as temporary:
-        folder = Path(temporary)
-        yield folder
-        for target in targets:
-            (save / target).parent.mkdir(parents=True, exist_ok=True)
-            (folder / target).rename(save / target)
+def _update_manifest(folder: Path, scale: int, summary: dict[str, Any]) -> None:
+    manifest = dict(sorted({**read_manifest(folder), f"x{scale}": summary}.items()))
+    with replacing(folder / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def _require_odd(size: int) -> None:
@@ -220,10 +221,11 @@ def _require_odd(size: int) -> None:
 
 
 def _blurred_targets(scale: int) -> list[str]:
-    return [*(f"{kind}/x{scale}" for kind in ("HR", "LRblur", "Bic", "kernel")), f"manifest_x{scale}.json"]
+    return [f"{kind}/x{scale}" for kind in ("HR", "LRblur", "Bic", "kernel")]
 
 
-def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> None:
+def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> dict[str, Any]:
+    """Write everything but the manifest to `folder`, and return what the manifest says of this scale."""
     radius = setting.description["ksize"] // 2
     entries = []
     for name, path in progress(named_images(source).items(), "blur and downsample"):
@@ -236,8 +238,7 @@ def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> 
             np.save(_made(folder / "kernel" / f"x{scale}") / f"{blur.name}.npy", blur.kernel.astype(np.float32))
             sizes = {"hr_size": hr.shape[:2], "lr_size": bicubic.shape[:2]}
             entries.append({"name": blur.name, "source": path.name, "kernel": blur.parameters, **sizes})
-    manifest = {"plidenet": plidenet.__version__, "scale": scale, **setting.description, "images": entries}
-    (folder / f"manifest_x{scale}.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return {"plidenet": plidenet.__version__, "scale": scale, **setting.description, "images": entries}
 
 
 def _write_png(folder: Path, kind: str, scale: int, name: str, image: np.ndarray) -> None:

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from torch.utils.data import Dataset
-
 from plidenet import config
-from plidenet.data.datasets import DATASETS
+from plidenet.data.datasets import DATASETS, GTDataset, LQDataset, LQGTDataset
 
 
-def build_dataset(options: config.DatasetOptions, scale: int, training: bool) -> Dataset[dict[str, Any]]:
+def build_dataset(options: config.DatasetOptions, scale: int, training: bool) -> GTDataset | LQDataset | LQGTDataset:
     """Build the data set of one section under `datasets`.
 
     Args:

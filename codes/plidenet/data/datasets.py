@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from plidenet.data.augment import Augment
 from plidenet.data.pairing import check_pair_sizes, pair_keys
 from plidenet.data.stores import Store, open_store
 from plidenet.errors import UserError
@@ -88,8 +89,9 @@ class LQGTDataset(Dataset):
         self.pairs = pair_keys(self.hr.keys, self.lr.keys)
         check_pair_sizes(self.pairs, self.hr, self.lr, scale)
         self.kernels = None if dataroot_kernel is None else KernelFolder(dataroot_kernel, self.lr.keys)
-        self.augment = Augment(GT_size, use_flip, use_rot)
-        require_room(self.lr, self.lr.keys, None if GT_size is None else GT_size // scale, dataroot_LQ)
+        size = None if GT_size is None else GT_size // scale
+        self.augment = Augment(size, use_flip, use_rot)
+        require_room(self.lr, self.lr.keys, size, dataroot_LQ)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -138,48 +140,11 @@ class KernelFolder:
 
     def read(self, key: str) -> Tensor:
         """One kernel, float32 (k,k)."""
-        return torch.from_numpy(np.load(self.folder / f"{key}.npy").astype(np.float32))
-
-
-class Augment:
-    """The same random crop, flips and transposition for images of one scene at several resolutions.
-
-    Args:
-        size: side of the crop of the first image, or None for no crop.
-        use_flip: flip at random, in both directions independently.
-        use_rot: transpose at random.
-    """
-
-    def __init__(self, size: int | None, use_flip: bool, use_rot: bool) -> None:
-        self.size, self.use_flip, self.use_rot = size, use_flip, use_rot
-
-    def __call__(
-        self, images: Sequence[np.ndarray], steps: Sequence[int], seed: Sequence[int] | None
-    ) -> list[np.ndarray]:
-        """Crop and turn.
-
-        Args:
-            images: (H,W,3) each.
-            steps: pixels of each image to one pixel of the grid that crops are aligned to.
-            seed: decides everything; None draws afresh.
-        """
-        rng = np.random.default_rng(seed)
-        if self.size is not None:
-            side = self.size // steps[0]
-            top, left = (int(rng.integers(n // steps[0] - side + 1)) for n in images[0].shape[:2])
-            images = [
-                image[step * top : step * (top + side), step * left : step * (left + side)]
-                for image, step in zip(images, steps, strict=True)
-            ]
-        flip_rows, flip_columns = (self.use_flip & (rng.random(2) < 0.5)).tolist()
-        transpose = self.use_rot and rng.random() < 0.5
-        if flip_rows:
-            images = [image[::-1] for image in images]
-        if flip_columns:
-            images = [image[:, ::-1] for image in images]
-        if transpose:
-            images = [image.transpose(1, 0, 2) for image in images]
-        return list(images)
+        path = self.folder / f"{key}.npy"
+        try:
+            return torch.from_numpy(np.load(path).astype(np.float32))
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path} cannot be read as a kernel: {error}") from error
 
 
 def require_room(store: Store, keys: Sequence[str], side: int | None, root: Path) -> None:

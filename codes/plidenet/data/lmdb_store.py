@@ -25,7 +25,6 @@ from plidenet.errors import UserError
 from plidenet.files import replacing
 
 DAN_META, BASICSR_META = "meta_info.pkl", "meta_info.txt"
-FORMATS = ("dan", "basicsr")
 PNG_LEVEL = 1
 FIRST_MAP_BYTES = 1 << 26
 TRANSACTION_BYTES = 1 << 26
@@ -52,6 +51,8 @@ class LmdbStore:
             self._shapes = _read_basicsr_meta(folder / BASICSR_META)
         else:
             raise UserError(f"{folder} has no {DAN_META} or {BASICSR_META}: was it written to its end?")
+        if not self._shapes:
+            raise UserError(f"{folder} holds no images")
 
     @property
     def keys(self) -> list[str]:
@@ -67,7 +68,7 @@ class LmdbStore:
         if not self.is_dan:
             image = decode_image(value)
         elif len(value) == np.prod(shape):
-            image = np.broadcast_to(np.frombuffer(value, np.uint8).reshape(shape)[..., ::-1], (*shape[:2], 3))
+            image = np.broadcast_to(np.frombuffer(value, np.uint8).reshape(shape)[..., 2::-1], (*shape[:2], 3))
         else:
             image = None
         if image is None or image.shape[:2] != shape[:2]:
@@ -75,8 +76,11 @@ class LmdbStore:
         return image
 
     def _value(self, key: str) -> bytes:
-        with _environment(str(self.folder.resolve()), os.getpid()).begin() as transaction:
-            value = transaction.get(key.encode())
+        try:
+            with _environment(self.folder.resolve()).begin() as transaction:
+                value = transaction.get(key.encode())
+        except lmdb.Error as error:
+            raise UserError(f"{self.folder} is damaged: {error}") from error
         if value is None:
             raise UserError(f"{self.folder} lacks the image {key} that its meta file lists")
         return value
@@ -156,9 +160,17 @@ def _commit(environment: lmdb.Environment, entries: list[_Entry]) -> None:
 
 
 @cache
-def _environment(folder: str, process: int) -> lmdb.Environment:
-    # The process is part of the cache's key because an environment must not cross a fork.
-    return lmdb.open(folder, readonly=True, lock=False, readahead=False, meminit=False)
+def _environment(folder: Path) -> lmdb.Environment:
+    environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
+    complete = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if (folder / "data.mdb").stat().st_size < complete:
+        environment.close()
+        raise UserError(f"{folder} is damaged: its data.mdb has been cut short")  # reading on would kill the process
+    return environment
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_environment.cache_clear)  # an environment must not cross a fork
 
 
 def _dan_meta(name: str, shapes: Mapping[str, tuple[int, int, int]]) -> bytes:
@@ -197,7 +209,7 @@ def _basicsr_meta(shapes: Mapping[str, tuple[int, int, int]]) -> str:
 
 def _read_basicsr_meta(path: Path) -> dict[str, tuple[int, int, int]]:
     shapes = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         match = re.fullmatch(r"(.+)\.\w+ \((\d+), ?(\d+), ?(\d+)\) \d+", line.strip())
         if match is None:
             raise UserError(f"{path} is damaged: '{line}' is not of the form 'name.png (h,w,c) level'")

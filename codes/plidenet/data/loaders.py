@@ -1,15 +1,23 @@
 """Loaders: endless shuffled batches for training, single images in order for evaluation."""
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterable, Iterator
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from plidenet import distributed
+from plidenet.data.datasets import GTDataset, LQGTDataset
+from plidenet.data.packed import PackedImages
+from plidenet.errors import UserError
 
-class RepeatingBatches(Sampler[list[tuple[int, tuple[int, int]]]]):
+Index = tuple[int, tuple[int, int]]  # which image, and the seed of its crop and orientation
+
+
+class RepeatingBatches(Sampler[list[Index]]):
     """Endless batches of (index, seed) that depend on their number alone, so that any iteration can be resumed at.
 
     Each pass over the data has its own random order. The batch of iteration i is the same for any number of processes,
@@ -31,7 +39,7 @@ class RepeatingBatches(Sampler[list[tuple[int, tuple[int, int]]]]):
         share = batch_size // world_size
         self.slots = range(rank * share, (rank + 1) * share)
 
-    def __iter__(self) -> Iterator[list[tuple[int, tuple[int, int]]]]:
+    def __iter__(self) -> Iterator[list[Index]]:
         epoch, order = -1, np.empty(0, int)
         for iteration in count(self.start):
             batch = []
@@ -44,24 +52,78 @@ class RepeatingBatches(Sampler[list[tuple[int, tuple[int, int]]]]):
             yield batch
 
 
+class PackedBatches:
+    """The batches that a loader with workers would yield, cut from images that lie in memory, without workers.
+
+    Args:
+        dataset: HR images with a crop size.
+        batches: which images, with the seeds of their crops.
+        device: where the images are kept and cut.
+    """
+
+    def __init__(self, dataset: GTDataset, batches: RepeatingBatches, device: torch.device) -> None:
+        self.batches, self.augment = batches, dataset.augment
+        self.sizes = [dataset.hr.size(key) for key in dataset.keys]
+        self.images = PackedImages(dataset.hr, device)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        assert self.augment.size is not None
+        for batch in self.batches:
+            places = [self.augment.draw(*self.sizes[number], seed) for number, seed in batch]
+            yield {"gt": self.images.crops([number for number, _ in batch], places, self.augment.size)}
+
+
 def build_train_loader(
-    dataset: Dataset[dict[str, Any]],
+    dataset: GTDataset | LQGTDataset,
     *,
     batch_size: int,
     n_workers: int,
     seed: int,
+    device: torch.device,
     start: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
-) -> DataLoader[dict[str, Any]]:
-    """Endless batches for training, from batch number `start` on; arguments as for `RepeatingBatches`."""
-    batches = RepeatingBatches(len(dataset), batch_size, seed, start, rank, world_size)  # type: ignore[arg-type]
-    return DataLoader(dataset, batch_sampler=batches, num_workers=n_workers, pin_memory=torch.cuda.is_available())
+    cache: Literal["none", "ram", "gpu"] = "none",
+) -> Iterable[dict[str, Any]]:
+    """Endless batches for training: this process's share of them, the same whatever the cache and the workers.
+
+    Args:
+        dataset: the images, with a crop size.
+        batch_size: images in a batch, over all processes.
+        n_workers: processes that read images, where there is no cache.
+        seed: of orders, crops and orientations.
+        device: what training computes on.
+        start: the first batch's number.
+        cache: "none" reads every image from its file or LMDB when it is needed; "ram" and "gpu" keep all images in
+            main memory or on the device.
+
+    Raises:
+        UserError: a batch that cannot be divided among the processes, or a cache for LQGT data.
+    """
+    world = distributed.world_size()
+    if batch_size % world:
+        raise UserError(f"a batch of {batch_size} images cannot be divided equally among {world} processes")
+    batches = RepeatingBatches(len(dataset), batch_size, seed, start, distributed.rank(), world)
+    if cache != "none":
+        if not isinstance(dataset, GTDataset):
+            raise UserError("data.cache serves training sets of mode GT only")
+        return PackedBatches(dataset, batches, device if cache == "gpu" else torch.device("cpu"))
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=n_workers,
+        prefetch_factor=4 if n_workers else None,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=leave_interrupts_alone,
+    )
 
 
-def build_eval_loader(
-    dataset: Dataset[dict[str, Any]], n_workers: int, rank: int = 0, world_size: int = 1
-) -> DataLoader[dict[str, Any]]:
+def build_eval_loader(dataset: Dataset[dict[str, Any]], n_workers: int) -> DataLoader[dict[str, Any]]:
     """Single samples in order, without a batch axis; of several processes each takes every world_size-th."""
-    share = range(rank, len(dataset), world_size)  # type: ignore[arg-type]
-    return DataLoader(dataset, batch_size=None, sampler=share, num_workers=n_workers)
+    share = range(distributed.rank(), len(dataset), distributed.world_size())  # type: ignore[arg-type]
+    return DataLoader(
+        dataset, batch_size=None, sampler=share, num_workers=n_workers, worker_init_fn=leave_interrupts_alone
+    )
+
+
+def leave_interrupts_alone(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the training process answers it and then ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -46,7 +46,7 @@ def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str,
 
 def canonical(key: str) -> str:
     """A name without affixes and with the kernel width rounded to four decimals: img_1_gt is 1, baby_x4 is baby."""
-    key = re.sub(r"^sig([\d.]+)_", lambda match: f"sig{round(float(match[1]), 4)}_", key)
+    key = re.sub(r"^sig(\d*\.?\d+)_", lambda match: f"sig{round(float(match[1]), 4)}_", key)
     key = re.sub(r"^(sig[\d.]+_)?(?:img_|im_)", r"\1", key)
     return re.sub(r"(?:_gt|_?x[234])$", "", key)
 

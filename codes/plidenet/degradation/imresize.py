@@ -27,7 +27,7 @@ def imresize(image: Image, factor: float | None = None, size: tuple[int, int] | 
         directions). Floats keep their dtype and are not clamped, but tensors of half precision give float32.
 
     Raises:
-        ValueError: both or neither of factor and size, or an image of another kind.
+        ValueError: both or neither of factor and size, one that is not positive, or an image of another kind.
     """
     if (factor is None) == (size is None):
         raise ValueError("imresize needs either a factor or a size")
@@ -54,6 +54,8 @@ def _plans(old: tuple[int, ...], factor: float | None, size: tuple[int, int] | N
             raise ValueError(f"imresize needs a positive factor, not {factor}")
         rows, columns = ((length, math.ceil(factor * length), float(factor)) for length in old)
     else:
+        if min(size) < 1:
+            raise ValueError(f"imresize needs a positive size, not {tuple(size)}")
         rows, columns = ((length, new, new / length) for length, new in zip(old, size, strict=True))
     return rows, columns
 
@@ -75,7 +77,7 @@ def _resize_array(image: np.ndarray, rows: Plan, columns: Plan) -> np.ndarray:
     return resized.reshape(resized.shape[: image.ndim])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _matrix(old: int, new: int, factor: float) -> np.ndarray:
     """The resampling of one direction: float64 (new,old), each row summing to 1."""
     shrink = min(factor, 1.0)
@@ -92,7 +94,7 @@ def _matrix(old: int, new: int, factor: float) -> np.ndarray:
     return matrix
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _matrix_on(old: int, new: int, factor: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     # A tensor born in inference mode could not take part in a gradient later on, when it comes from the cache.
     with torch.inference_mode(False):

@@ -63,6 +63,7 @@ def anisotropic_gaussian(size: int, width_1: float | Tensor, width_2: float | Te
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel's size must be odd, not {size}")
     w1 = torch.as_tensor(width_1)[..., None, None]
+    w1 = w1 if w1.is_floating_point() else w1.float()  # integer widths would truncate the angle
     w2 = torch.as_tensor(width_2).to(w1)[..., None, None]
     phi = torch.as_tensor(angle).to(w1)[..., None, None]
     x = _axis(size, w1)

@@ -46,6 +46,8 @@ def blur(image: Tensor, kernel: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     if kernel.shape[-2] != size or size % 2 == 0 or radius >= min(height, width):
         raise ValueError(f"a kernel of {tuple(kernel.shape)} does not fit an image of {height}x{width}")
+    if kernel.dim() > 2 and len(kernel) not in (1, len(image)):
+        raise ValueError(f"{len(kernel)} kernels for {len(image)} images")
     dtype = torch.promote_types(torch.promote_types(image.dtype, kernel.dtype), torch.float32)
     padded = F.pad(image.to(dtype), (radius,) * 4, mode="reflect")
     shape = padded.shape[-2:]

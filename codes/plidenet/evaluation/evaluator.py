@@ -7,9 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from plidenet import distributed
 from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
 from plidenet.metrics import Score, score
+
+
+class NotFinite(UserError):
+    """The network's output is not finite."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,19 @@ class Restored:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """The scores of one image."""
+    """The scores of one image.
+
+    Attributes:
+        key: the LR image's name.
+        score: PSNR and SSIM.
+        seconds: time of the network alone.
+        kernel_l1: sum of the absolute differences between estimated and true kernel (0 to 2), where both are known.
+    """
 
     key: str
     score: Score
     seconds: float
+    kernel_l1: float | None = None
 
 
 @torch.inference_mode()
@@ -49,7 +62,8 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         key: the image's name, for messages.
 
     Raises:
-        UserError: the image is too small, or the output is not finite (as with diverged weights).
+        UserError: the image is too small.
+        NotFinite: the output is not finite, as with diverged weights.
     """
     image = to_float(lr[None], device)
     start = _now(device)
@@ -59,7 +73,7 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         raise UserError(f"{key}: {error}") from error
     seconds = _now(device) - start
     if not sr.isfinite().all():
-        raise UserError(f"{key}: the network's output is not finite; its weights have diverged")
+        raise NotFinite(f"{key}: the network's output is not finite; its weights have diverged")
     return Restored(key, to_uint8(sr[0]), None if kernel is None else kernel[0, 0].float().cpu(), seconds)
 
 
@@ -68,20 +82,23 @@ def evaluate(
     samples: Iterable[Mapping],
     device: torch.device,
     crop_border: int,
-    keep: Callable[[Restored], None] = lambda restored: None,
+    keep: Callable[[Restored, Mapping], None] = lambda restored, sample: None,
 ) -> list[ImageResult]:
     """Restore and measure a set of pairs.
 
     Args:
         net: the network; evaluated in eval mode and given back in the mode it came in.
-        samples: mappings with `lq`, `gt` (uint8 CHW) and `key`, as an LQGT dataset yields them. Without `gt` (LQ
-            datasets) images are restored and not measured.
+        samples: mappings with `lq`, `gt` (uint8 CHW), `key` and maybe `kernel`, as an LQGT dataset yields them: of
+            several processes, each its share. Without `gt` (LQ datasets) images are restored and not measured.
         device: where the network is.
         crop_border: pixels cut from each side before measuring.
-        keep: called with every restored image, to save it.
+        keep: called with every restored image and its sample, to save it.
+
+    Raises:
+        UserError: an image is too small for the network or for the border, or the output is not finite.
 
     Returns:
-        one result per measured image, in order.
+        one result per measured image, in order; of several processes, each gets the results of all.
     """
     results = []
     was_training = net.training
@@ -89,13 +106,24 @@ def evaluate(
     try:
         for sample in samples:
             restored = restore(net, sample["lq"], device, sample["key"])
-            keep(restored)
+            keep(restored, sample)
             if "gt" in sample:
-                value = score(restored.image, sample["gt"].to(device), crop_border)
-                results.append(ImageResult(restored.key, value, restored.seconds))
+                try:
+                    value = score(restored.image, sample["gt"].to(device), crop_border)
+                except ValueError as error:
+                    raise UserError(f"{restored.key}: {error}") from error
+                distance = kernel_distance(restored.kernel, sample.get("kernel"))
+                results.append(ImageResult(restored.key, value, restored.seconds, distance))
     finally:
         net.train(was_training)
-    return results
+    return distributed.gather_interleaved(results)
+
+
+def kernel_distance(estimated: Tensor | None, true: Tensor | None) -> float | None:
+    """L1 distance of two kernels (k,k) of equal size, 0 to 2; None where one is unknown or they differ in size."""
+    if estimated is None or true is None or estimated.shape != true.shape:
+        return None
+    return (estimated - true).abs().sum().item()
 
 
 def _now(device: torch.device) -> float:

@@ -1,6 +1,6 @@
 """Pictures of kernels and comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -38,6 +38,26 @@ def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str], gap: int =
     columns = [column for panel in panels for column in (space, panel)] + [space]
     picture = np.concatenate(columns, axis=1)
     return cv2.copyMakeBorder(picture, gap, 0, 0, 0, cv2.BORDER_CONSTANT, value=(PAPER,) * 3)
+
+
+def show_restoration(lr: np.ndarray, sr: np.ndarray, hr: np.ndarray, kernels: Mapping[str, np.ndarray]) -> np.ndarray:
+    """LR, SR and HR image and kernels, side by side.
+
+    Args:
+        lr: uint8 (h,w,3), shown at the size of the others, its pixels as squares.
+        sr: uint8 (H,W,3).
+        hr: uint8 (H,W,3).
+        kernels: (k,k) each, by title.
+
+    Returns:
+        uint8 (H',W',3).
+    """
+    height, width = hr.shape[:2]
+    images = [cv2.resize(lr, (width, height), interpolation=cv2.INTER_NEAREST), sr, hr]
+    for kernel in kernels.values():
+        square = cv2.resize(draw_kernel(kernel), (height, height), interpolation=cv2.INTER_NEAREST)
+        images.append(cv2.cvtColor(square, cv2.COLOR_GRAY2RGB))
+    return side_by_side(images, ["LR", "SR", "HR", *kernels])
 
 
 def _with_title(image: np.ndarray, title: str) -> np.ndarray:

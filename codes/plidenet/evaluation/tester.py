@@ -1,6 +1,7 @@
 """Test a network on all the sets of an option file, and restore one's own images."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def test(options: Options) -> str:
     off, <set>/<image>.png and <set>/kernels/<image>.npy and .png.
 
     Returns:
-        the table, as Markdown, with its caption.
+        the table, as Markdown, with its caption (no table where all sets are LR images alone).
 
     Raises:
         UserError: missing weights or data, pairs that do not match: all found before the first image is restored.
@@ -57,13 +58,15 @@ def test(options: Options) -> str:
         if results:
             write_image_scores(folder / f"{name}.csv", results)
             rows.append(summarize(name, options.border, results))
+    log.info("results are in %s", folder)
+    if not rows:
+        return "Nothing was measured: no set has HR images."
     caption = (
         f"{options.network_G.which_model_G}, scale {options.scale}. Mean over the images of each set; {options.border} "
         "pixels cropped from each side; output clamped and rounded to 8 bits. psnr_y and ssim_y on the luma of "
         "BT.601 (16-235), psnr_rgb and ssim_rgb on all three channels."
     )
     write_tables(folder, rows, caption)
-    log.info("results are in %s", folder)
     return f"{to_markdown(rows)}\n{caption}"
 
 
@@ -75,14 +78,19 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         source: folder of LR images: PNG, JPEG, BMP, WebP, TIFF, gray and with alpha too.
         target: folder to write to.
         weights: instead of the option file's.
+
+    Raises:
+        UserError: missing weights or images, unreadable or too small ones, or the two folders are one.
     """
     files = named_images(source)
+    if source.resolve() == target.resolve():
+        raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
     device = choose_device(options)
     net = prepare_network(options, device, weights).eval()
     save = ImageSaver(target, options.suffix)
     for name, file in progress(files.items(), source.name):
         image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
-        save(restore(net, image, device, name))
+        save(restore(net, image, device, name), {})
     log.info("results are in %s", target)
 
 
@@ -108,7 +116,7 @@ class ImageSaver:
     def __init__(self, folder: Path, suffix: str | None) -> None:
         self.folder, self.suffix = folder, f"_{suffix}" if suffix else ""
 
-    def __call__(self, restored: Restored) -> None:
+    def __call__(self, restored: Restored, sample: Mapping) -> None:
         write_image(self.folder / f"{restored.key}{self.suffix}.png", restored.image.permute(1, 2, 0).cpu().numpy())
         if restored.kernel is not None:
             kernels = self.folder / "kernels"
@@ -117,5 +125,5 @@ class ImageSaver:
             write_image(kernels / f"{restored.key}.png", draw_kernel(restored.kernel.numpy()))
 
 
-def ignore(restored: Restored) -> None:
+def ignore(restored: Restored, sample: Mapping) -> None:
     """Instead of an ImageSaver: keep nothing."""

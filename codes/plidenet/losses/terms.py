@@ -16,7 +16,7 @@ class Restoration:
     """What a loss may look at, for a batch of B images.
 
     Attributes:
-        sr: restored image (B,3,H,W), not clamped.
+        sr: restored image (B,3,H,W), or its central part, not clamped.
         kernel: estimated kernel (B,1,k,k).
         lr: LR image (B,3,h,w) in [0,1].
         hr: true image (B,3,H,W) in [0,1].
@@ -31,11 +31,17 @@ class Restoration:
     def scale(self) -> int:
         return self.hr.shape[-1] // self.lr.shape[-1]
 
+    @property
+    def target(self) -> Tensor:
+        """The part of the true image that sr shows."""
+        margin = (self.hr.shape[-1] - self.sr.shape[-1]) // 2
+        return F.pad(self.hr, (-margin,) * 4) if margin else self.hr
+
 
 @LOSSES.register("l1")
 def l1(restoration: Restoration) -> Tensor:
     """L1 between restored and true image."""
-    return F.l1_loss(restoration.sr.float(), restoration.hr)
+    return F.l1_loss(restoration.sr.float(), restoration.target)
 
 
 @LOSSES.register("lr_consistency")
@@ -51,6 +57,6 @@ def lr_consistency(restoration: Restoration) -> Tensor:
 @LOSSES.register("gradient_difference")
 def gradient_difference(restoration: Restoration) -> Tensor:
     """Absolute differences of the horizontal and vertical gradients, summed and divided by the number of values."""
-    error = restoration.sr.float() - restoration.hr
+    error = restoration.sr.float() - restoration.target
     rows, columns = error.diff(dim=-2).abs().sum(), error.diff(dim=-1).abs().sum()
     return (rows + columns) / error.numel()

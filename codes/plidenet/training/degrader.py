@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from plidenet import distributed
 from plidenet.config.schema import Degradation
 from plidenet.degradation import degrade, quantize, random_kernels
 
@@ -13,7 +14,7 @@ class RandomDegrader:
     Args:
         options: the YAML's `degradation` section.
         scale: HR size / LR size.
-        seed: with the iteration, it decides the kernels: nothing else does, neither device nor number of workers.
+        seed: with the iteration, it decides the kernels: nothing else does, neither device nor number of processes.
     """
 
     def __init__(self, options: Degradation, scale: int, seed: int) -> None:
@@ -24,7 +25,7 @@ class RandomDegrader:
         """Degrade a batch.
 
         Args:
-            hr: (B,3,H,W) in [0,1].
+            hr: (B,3,H,W) in [0,1], this process's share of the batch.
             iteration: the step's number.
 
         Returns:
@@ -33,12 +34,12 @@ class RandomDegrader:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + iteration)
         options = self.options
         kernels = random_kernels(
-            len(hr),
+            len(hr) * distributed.world_size(),
             options.ksize,
             options.sig_min,
             options.sig_max,
             rate_iso=options.rate_iso,
             disturb=options.random_disturb,
             generator=generator,
-        ).to(hr.device)
+        )[distributed.rank() * len(hr) :][: len(hr)].to(hr.device)
         return quantize(degrade(hr, kernels, self.scale)), kernels

@@ -1,50 +1,117 @@
 """The folder of a training run, its checkpoints, and resuming from them."""
 
+import json
 import logging
+import platform
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
+from plidenet import distributed
 from plidenet.checkpoint import load_tensors, save_atomically
 from plidenet.config import Options
 from plidenet.errors import UserError
+from plidenet.files import replacing
 
 log = logging.getLogger(__name__)
+STATE_FIELDS = {"iteration", "best_psnr", "options", "weights", "last_good", "guard"}
 
 
 class Experiment:
-    """experiments/<name>, with `models`, `training_states`, `tb_logger`, logs and the option file.
+    """experiments/<name>, with `models`, `training_states`, `val_images`, `tb_logger`, logs and the option file.
 
     Args:
         options: the run's options.
         option_file: copied into the folder.
-
-    A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
     """
 
     def __init__(self, options: Options, option_file: Path) -> None:
+        self.options, self.option_file = options, option_file
         self.folder = options.path.experiments_root / options.name
-        if self.folder.exists() and options.path.resume_state is None:
-            archived = self.folder.with_name(f"{options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}")
-            self.folder.rename(archived)
-            log.info("the earlier run of this name was moved to %s", archived)
         self.models = self.folder / "models"
         self.states = self.folder / "training_states"
+        self.images = self.folder / "val_images"
         self.tensorboard = self.folder / "tb_logger"
+
+    def prepare(self, resumes: bool) -> None:
+        """Make the folder, with the option file and environment.json in it.
+
+        A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
+        """
+        if self.folder.exists() and not resumes:
+            archived = self.folder.with_name(f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}")
+            self.folder.rename(archived)
+            log.info("the earlier run of this name was moved to %s", archived)
         for folder in (self.models, self.states):
             folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(option_file, self.folder / option_file.name)
+            for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while saving
+                unfinished.unlink()
+        shutil.copyfile(self.option_file, self.folder / self.option_file.name)
+        with replacing(self.folder / "environment.json") as path:
+            path.write_text(json.dumps(describe_environment(), indent=1) + "\n", encoding="utf-8")
 
     def save_state(self, state: dict[str, Any]) -> None:
-        """Write training_states/<iteration>.state."""
+        """Write training_states/<iteration>.state and remove all but the newest `logger.keep`."""
         save_atomically(state, self.states / f"{state['iteration']}.state")
+        for path in self._newest_states()[self.options.logger.keep :]:
+            path.unlink()
+
+    def find_state(self) -> tuple[Path, dict[str, Any]] | None:
+        """The state that `path.resume_state` names, or the newest complete one for `auto`; None for a fresh start.
+
+        Raises:
+            UserError: the state named is missing or damaged.
+        """
+        wanted = self.options.path.resume_state
+        if wanted is None:
+            return None
+        if wanted != "auto":
+            return Path(wanted), load_state(Path(wanted))
+        for path in self._newest_states():
+            try:
+                return path, load_state(path)
+            except UserError as error:
+                log.warning("passed over: %s", error)
+        log.info("no training state in %s: this is a fresh start", self.states)
+        return None
+
+    def _newest_states(self) -> list[Path]:
+        return sorted(self.states.glob("[0-9]*.state"), key=lambda path: int(path.stem), reverse=True)
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read a training state written by `Experiment.save_state`; UserError if it is none."""
     state = load_tensors(path)
-    missing = {"iteration", "net", "optimizer", "best_psnr"} - state.keys()
-    if missing:
+    if missing := STATE_FIELDS - state.keys():
         raise UserError(f"{path} is no training state: it lacks {', '.join(sorted(missing))}")
     return state
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, hardware and the commit that a run was made with."""
+    cuda = torch.cuda.is_available()
+    return {
+        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "cuda": torch.version.cuda,
+        "gpus": [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())] if cuda else [],
+        "processes": distributed.world_size(),
+        "commit": git_commit(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the source tree, with "+changes" where files differ from it; None outside of git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty=+changes"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

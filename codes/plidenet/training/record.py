@@ -1,24 +1,26 @@
-"""What training tells: log lines, a CSV of the curves, TensorBoard."""
+"""What training tells: log lines, a CSV of the curves, pictures, TensorBoard."""
 
 import csv
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+import numpy as np
+
+from plidenet.data.images import write_image
 
 
 class Record:
-    """Writes scalars to <folder>/curves.csv (columns iteration, name, value) and to TensorBoard.
+    """Writes scalars to <folder>/curves.csv (columns iteration, name, value) and, with pictures, to TensorBoard.
 
     Args:
         folder: the run's folder.
+        pictures: folder of the pictures.
         tensorboard: folder of the TensorBoard logs, or None for none.
         iteration: where the run starts; what an interrupted run had written beyond that is dropped.
     """
 
-    def __init__(self, folder: Path, tensorboard: Path | None, iteration: int) -> None:
-        self.path = folder / "curves.csv"
+    def __init__(self, folder: Path, pictures: Path, tensorboard: Path | None, iteration: int) -> None:
+        self.path, self.pictures = folder / "curves.csv", pictures
         rows = [row for row in self._read() if int(row[0]) <= iteration]
         with self.path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("iteration", "name", "value"), *rows])
@@ -32,9 +34,19 @@ class Record:
         """Write values such as {"loss/l1": 0.02, "val/Set5/psnr_y": 31.9}."""
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows((iteration, name, f"{value:.8g}") for name, value in values.items())
+        self.timing(iteration, values)
+
+    def timing(self, iteration: int, values: Mapping[str, float]) -> None:
+        """Write values to TensorBoard alone: those that differ between runs that are otherwise the same."""
         if self.writer is not None:
             for name, value in values.items():
                 self.writer.add_scalar(name, value, iteration)
+
+    def picture(self, iteration: int, name: str, image: np.ndarray) -> None:
+        """Write a picture, uint8 (H,W,3), as <pictures>/<name>_<iteration>.png."""
+        write_image(self.pictures / f"{name}_{iteration}.png", image)
+        if self.writer is not None:
+            self.writer.add_image(name, image, iteration, dataformats="HWC")
 
     def close(self) -> None:
         if self.writer is not None:
@@ -44,4 +56,4 @@ class Record:
         if not self.path.exists():
             return []
         with self.path.open(newline="", encoding="utf-8") as file:
-            return list(csv.reader(file))[1:]
+            return [row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit()]

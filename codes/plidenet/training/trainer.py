@@ -1,38 +1,46 @@
 """The trainer: one step, reading top to bottom in the order it happens, and the loop around it."""
 
+import copy
 import logging
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from plidenet import distributed
 from plidenet.archs import build_network
 from plidenet.checkpoint import load_checkpoint, save_checkpoint
-from plidenet.config import Options
-from plidenet.data.build import build_dataset
-from plidenet.data.loaders import build_eval_loader, build_train_loader
+from plidenet.config import Options, describe_changes
 from plidenet.device import choose_device, to_float
 from plidenet.errors import UserError
-from plidenet.evaluation import evaluate, summarize
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.training.degrader import RandomDegrader
-from plidenet.training.experiment import Experiment, load_state
+from plidenet.training.experiment import Experiment
+from plidenet.training.guard import DivergenceGuard
+from plidenet.training.interrupt import Interrupt
 from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate
+from plidenet.training.sets import build_train_batches, build_val_loaders
+from plidenet.training.validation import Validator
 
 log = logging.getLogger(__name__)
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Trainer:
-    """Train a network as an option file says.
+    """Train a network as an option file says; of several processes, each takes its share of every batch.
+
+    Everything random follows from seed, iteration and process, so that a training state need not hold any of it.
 
     Args:
         options: the options.
@@ -48,162 +56,223 @@ class Trainer:
         self.seed = options.train.manual_seed
         self.iteration = 0
         self.best_psnr = -math.inf
+        torch.set_float32_matmul_precision("high" if options.train.tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = options.train.tf32
 
         torch.manual_seed(self.seed)
         self.net = build_network(options.network_G.which_model_G, **options.network_setting).to(self.device)
+        if options.train.channels_last:
+            self.net.to(memory_format=torch.channels_last)
         if options.path.pretrain_model_G is not None:
-            log.info("%s", load_checkpoint(self.net, options.path.pretrain_model_G, options.path.strict_load))
+            found = load_checkpoint(self.net, options.path.pretrain_model_G, options.path.strict_load)
+            log.info("%s: %s", options.path.pretrain_model_G, found)
+            log.info("left as they were: %s", ", ".join(found.missing) or "none")
+        self.model = torch.compile(self.net) if options.train.compile else self.net
+        decay = options.train.ema_decay
+        self.ema = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
         self.losses = build_losses((loss.type, loss.weight) for loss in options.train.losses)
-        self.optimizer = build_optimizer(self.net, options)
+        self.optimizer = build_optimizer(self.net, options, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.train.precision == "fp16")
         self.degrade = RandomDegrader(options.degradation, options.scale, self.seed)
-        if options.path.resume_state is not None:
-            self.resume(options.path.resume_state)
+        self.guard = DivergenceGuard(options.guard)
 
-        self.train_loader = self._train_loader()
-        self.val_loaders = self._val_loaders()
+        self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
+        if self.ema is not None:
+            self._parts["ema"] = self.ema
+
         self.experiment = Experiment(options, option_file)
-        tensorboard = self.experiment.tensorboard if options.use_tb_logger else None
-        self.record = Record(self.experiment.folder, tensorboard, self.iteration)
+        self.last_good = copy.deepcopy(self.weights())
+        if (found_state := self.experiment.find_state()) is not None:
+            self.resume(*found_state)
+        if len(set(distributed.gather_interleaved([self.iteration]))) > 1:
+            raise UserError(
+                "the processes found different training states: do they see the same path.experiments_root?"
+            )
+        self.batches = build_train_batches(options, self.device, self.iteration)
+        val_loaders = build_val_loaders(options)
+        if distributed.is_main():
+            self.experiment.prepare(resumes=options.path.resume_state is not None)
+            tensorboard = self.experiment.tensorboard if options.use_tb_logger else None
+            self.record = Record(self.experiment.folder, self.experiment.images, tensorboard, self.iteration)
+        self.validator = Validator(val_loaders, options, self.device, self.record if distributed.is_main() else None)
 
     def fit(self) -> None:
-        """Train to the last iteration, logging, validating and saving on the way."""
+        """Train to the last iteration, or until Ctrl-C or SIGTERM, logging, validating and saving on the way."""
         train, logger = self.options.train, self.options.logger
-        batches = islice(self.train_loader, train.niter - self.iteration)
-        bar = tqdm(batches, total=train.niter, initial=self.iteration, unit="it", disable=None)
+        batches = islice(self.batches, train.niter - self.iteration)
+        bar = tqdm(
+            total=train.niter, initial=self.iteration, unit="it", disable=None if distributed.is_main() else True
+        )
         clock = time.monotonic()
-        with logging_redirect_tqdm():
-            for batch in bar:
-                values = self.train_step(batch)
+        steps = 0
+        with logging_redirect_tqdm([logging.getLogger("plidenet")]), Interrupt() as interrupt, bar:
+            for batch in batches:
+                values = self.train_step(batch, interrupt.requested)
+                steps += 1
+                bar.update()
                 last = self.iteration == train.niter
+                stopping = values.pop("stop") > 0
+                if self.guard.is_lost:
+                    self.return_to_last_good(f"{self.guard.skipped_in_a_row} steps in a row were not finite")
                 if self.iteration % logger.print_freq == 0 or last:
-                    elapsed, clock = time.monotonic() - clock, time.monotonic()
-                    self.report(values, elapsed)
-                    bar.set_postfix(loss=f"{values['loss/total']:.4f}")
+                    self.report(values, steps, time.monotonic() - clock, bar)
+                    clock, steps = time.monotonic(), 0
                 if self.iteration % train.val_freq == 0 or last:
                     self.validate()
-                if self.iteration % logger.save_checkpoint_freq == 0 or last:
+                if self.iteration % logger.save_checkpoint_freq == 0 or last or stopping:
                     self.save()
-        self.record.close()
+                if stopping:
+                    log.info("stopped on request; path.resume_state: auto goes on from here")
+                    break
+        if distributed.is_main():
+            self.record.close()
 
-    def train_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor | float]:
-        """One optimization step; returns the values to log."""
-        torch.manual_seed(self.seed + self.iteration)  # of stochastic depth: a resumed run draws the same
+    def train_step(self, batch: Mapping[str, Any], stop: bool = False) -> dict[str, float]:
+        """One optimization step.
+
+        Args:
+            batch: this process's share: `gt` uint8 (B,3,H,W), and `lq` where it is not to be made here.
+            stop: whether this process was asked to stop.
+
+        Returns:
+            the values to log, and `stop`: means over all processes.
+        """
+        options, parameters = self.options.train, list(self.net.parameters())
+        torch.manual_seed((self.seed + self.iteration) * distributed.world_size() + distributed.rank())
         self.net.train()
 
         hr = to_float(batch["gt"], self.device)
         lr = to_float(batch["lq"], self.device) if "lq" in batch else self.degrade(hr, self.iteration)[0]
-        sr, kernel = self.net(lr)
-        loss, terms = total_loss(self.losses, Restoration(sr=sr, kernel=kernel, lr=lr, hr=hr))
 
+        extra = {} if options.refine_crop is None else {"refine_crop": options.refine_crop}
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = clip_grad_norm_(self.net.parameters(), self.options.train.grad_clip_norm or math.inf)
-        if not norm.isfinite():
-            raise UserError(f"training diverged at iteration {self.iteration + 1}: the gradient is not finite")
-        rate = learning_rate(self.options.train, self.iteration)
+        seen = []
+        for hr_part, lr_part in zip(hr.chunk(options.accumulate), lr.chunk(options.accumulate), strict=True):
+            with self._autocast():
+                sr, kernel = self.model(lr_part, **extra)
+            loss, terms = total_loss(self.losses, Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part))
+            self.scaler.scale(loss / options.accumulate).backward()
+            seen.append(torch.stack([loss, *terms.values()]).detach())
+        distributed.average_gradients(parameters)
+        self.scaler.unscale_(self.optimizer)
+        norm = clip_grad_norm_(parameters, options.grad_clip_norm or math.inf)
+
+        rest = torch.tensor([stop], device=self.device)
+        means = distributed.mean(torch.cat([torch.stack(seen).mean(dim=0), norm.detach()[None], rest]))
+        names = ["loss/total", *(f"loss/{name}" for name in terms), "gradient_norm", "stop"]
+        values = dict(zip(names, means.tolist(), strict=True))
+
+        values["lr"] = learning_rate(options, self.iteration) * self.guard.lr_factor
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-
+            group["lr"] = values["lr"]
+        if self.guard.accepts(values["loss/total"], values["gradient_norm"]):
+            self.scaler.step(self.optimizer)
+            if self.ema is not None:
+                self.ema.update_parameters(self.net)
+        self.scaler.update()
         self.iteration += 1
-        values = {f"loss/{name}": value.detach() for name, value in terms.items()}
-        return {"loss/total": loss.detach(), **values, "gradient_norm": norm, "lr": rate}
+        return values
 
-    def report(self, values: Mapping[str, Tensor | float], elapsed: float) -> None:
-        """Log the values of the last step, and the pace since the last report."""
-        numbers = {name: float(value) for name, value in values.items()}
-        numbers["seconds_per_iteration"] = elapsed / self.options.logger.print_freq
-        self.record.scalars(self.iteration, numbers)
-        losses = ", ".join(f"{name.removeprefix('loss/')} {numbers[name]:.4f}" for name in numbers if "loss/" in name)
-        left = numbers["seconds_per_iteration"] * (self.options.train.niter - self.iteration)
+    def report(self, values: dict[str, float], steps: int, elapsed: float, bar: tqdm) -> None:
+        """Log the values of the last step, and the pace of the steps since the last report."""
+        if not distributed.is_main():
+            return
+        self.record.scalars(
+            self.iteration, values | getattr(self.net, "diagnostics", dict)() | {"skipped_steps": self.guard.skipped}
+        )
+        pace = steps * self.options.datasets["train"].batch_size / elapsed
+        self.record.timing(self.iteration, {"patches_per_second": pace})
+        losses = ", ".join(f"{name.removeprefix('loss/')} {values[name]:.4f}" for name in values if "loss/" in name)
+        bar.set_postfix_str(f"loss {values['loss/total']:.4f}, lr {values['lr']:.1e}, {pace:.1f} patches/s")
         log.info(
-            "iteration %d/%d: %s, gradient norm %.2f, lr %.2e, %.2f it/s, %s left",
-            self.iteration,
-            self.options.train.niter,
-            losses,
-            numbers["gradient_norm"],
-            numbers["lr"],
-            1 / numbers["seconds_per_iteration"],
-            tqdm.format_interval(left),
+            "iteration %d/%d: %s, gradient norm %.2f, lr %.2e, %.1f patches/s, %s left",
+            *(self.iteration, self.options.train.niter, losses, values["gradient_norm"], values["lr"], pace),
+            tqdm.format_interval((self.options.train.niter - self.iteration) * elapsed / steps),
         )
 
     def validate(self) -> None:
-        """Measure every validation set; the first one decides which weights are the best."""
-        border = self.options.border
-        for index, (name, loader) in enumerate(self.val_loaders.items()):
-            mean = summarize(name, border, evaluate(self.net, loader, self.device, border)).score
-            self.record.scalars(self.iteration, {f"val/{name}/{metric}": v for metric, v in vars(mean).items()})
-            best = index == 0 and mean.psnr_y > self.best_psnr
-            if best:
-                self.best_psnr = mean.psnr_y
-                save_checkpoint(self.experiment.models / "best_G.pth", params=self.net.state_dict())
-            note = ", the best so far" if best else ""
-            log.info(
-                "iteration %d, %s: PSNR %.3f dB, SSIM %.4f on Y, PSNR %.3f dB, SSIM %.4f on RGB (crop %d)%s",
-                self.iteration,
-                name,
-                *(mean.psnr_y, mean.ssim_y, mean.psnr_rgb, mean.ssim_rgb),
-                border,
-                note,
-            )
+        """Measure every validation set; the first one decides which weights are the best, and which are lost."""
+        psnr = self.validator.measure(self.net if self.ema is None else self.ema.module, self.iteration)
+        if psnr is not None and self.guard.has_dropped(psnr, self.best_psnr):
+            self.return_to_last_good(f"validation fell to {psnr:.2f} dB, from {self.best_psnr:.2f} dB at best")
+            return
+        self.last_good = copy.deepcopy(self.weights())
+        if psnr is not None and psnr > self.best_psnr:
+            self.best_psnr = psnr
+            self._save_weights("best")
+            log.info("iteration %d: %.3f dB is the best so far", self.iteration, psnr)
+
+    def return_to_last_good(self, reason: str) -> None:
+        """Give up weights and optimizer for those of the last good validation (or the start), at a lower rate."""
+        self.guard.count_return(reason)
+        self.load_weights(copy.deepcopy(self.last_good))
+        log.warning(
+            "iteration %d: %s; back to the weights of iteration %d, learning rate times %g (return %d of %d)",
+            *(self.iteration, reason, self.last_good["iteration"], self.guard.lr_factor),
+            *(self.guard.returns, self.options.guard.max_returns),
+        )
+
+    def weights(self) -> dict[str, Any]:
+        """All that optimization changes, by reference."""
+        return {"iteration": self.iteration} | {name: part.state_dict() for name, part in self._parts.items()}
+
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Take over what `weights` gave (the optimizer keeps the very tensors)."""
+        for name, part in self._parts.items():
+            part.load_state_dict(weights[name])
 
     def save(self) -> None:
         """Write the weights (<iteration>_G.pth and latest_G.pth) and the training state."""
-        for name in (str(self.iteration), "latest"):
-            save_checkpoint(self.experiment.models / f"{name}_G.pth", params=self.net.state_dict())
-        self.experiment.save_state(
-            {
-                "iteration": self.iteration,
-                "net": self.net.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "best_psnr": self.best_psnr,
-            }
-        )
+        self._save_weights(str(self.iteration), "latest")
+        if distributed.is_main():
+            self.experiment.save_state(
+                {
+                    "iteration": self.iteration,
+                    "best_psnr": self.best_psnr,
+                    "options": describe_changes(self.options),
+                    "weights": self.weights(),
+                    "last_good": None if self.last_good["iteration"] == self.iteration else self.last_good,
+                    "guard": self.guard.state_dict(),
+                }
+            )
         log.info("iteration %d: saved to %s", self.iteration, self.experiment.folder)
 
-    def resume(self, path: Path) -> None:
-        """Go on from a training state. Everything random follows from seed and iteration, so nothing else is needed."""
-        state = load_state(path)
+    def resume(self, path: Path, state: dict[str, Any]) -> None:
+        """Go on from a training state."""
         try:
-            self.net.load_state_dict(state["net"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.load_weights(copy.deepcopy(state["weights"]))
         except (RuntimeError, ValueError, KeyError) as error:
             raise UserError(f"{path} does not fit this network: {' '.join(str(error).split())[:300]}") from error
         self.iteration, self.best_psnr = state["iteration"], state["best_psnr"]
+        self.last_good = state["last_good"] or state["weights"]
+        self.guard.load_state_dict(state["guard"])
         log.info("resuming from %s at iteration %d", path, self.iteration)
+        for line in sorted(set(describe_changes(self.options)) - set(state["options"])):
+            log.warning("not as it was when that state was saved: %s", line)
 
-    def _train_loader(self) -> Any:
-        options = self.options.datasets.get("train")
-        if options is None:
-            raise UserError("training needs a section datasets.train")
-        if options.mode == "LQ" or options.GT_size is None:
-            raise UserError("datasets.train needs HR images (mode GT or LQGT) and GT_size, the side of the HR crop")
-        dataset = build_dataset(options, self.options.scale, training=True)
-        return build_train_loader(
-            dataset,
-            batch_size=options.batch_size,
-            n_workers=options.n_workers,
-            seed=self.seed,
-            start=self.iteration,
-        )
+    def _save_weights(self, *names: str) -> None:
+        if distributed.is_main():
+            averaged = {} if self.ema is None else {"params_ema": self.ema.module.state_dict()}
+            for name in names:
+                save_checkpoint(self.experiment.models / f"{name}_G.pth", params=self.net.state_dict(), **averaged)
 
-    def _val_loaders(self) -> dict[str, Any]:
-        loaders = {}
-        for key, options in self.options.datasets.items():
-            if key.startswith("val"):
-                if options.mode != "LQGT":
-                    raise UserError(f"datasets.{key} needs pairs to measure: mode LQGT")
-                dataset = build_dataset(options, self.options.scale, training=False)
-                loaders[options.name] = build_eval_loader(dataset, options.n_workers)
-        return loaders
+    def _autocast(self) -> Any:
+        precision = self.options.train.precision
+        if precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=PRECISIONS[precision])
 
 
-def build_optimizer(net: nn.Module, options: Options) -> torch.optim.Adam:
+def build_optimizer(net: nn.Module, options: Options, device: torch.device) -> torch.optim.Adam:
     """Adam over all parameters; UserError for a network that has none."""
     parameters = list(net.parameters())
     if not parameters:
         raise UserError(f"{options.network_G.which_model_G} has no parameters to train")
     train = options.train
     return torch.optim.Adam(
-        parameters, lr=train.lr_G, betas=(train.beta1, train.beta2), weight_decay=train.weight_decay_G
+        parameters,
+        lr=train.lr_G,
+        betas=(train.beta1, train.beta2),
+        weight_decay=train.weight_decay_G,
+        fused=device.type == "cuda",
     )

@@ -1,0 +1,29 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything installed lives in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install demo test lint clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --progress-bar on --editable '.[dev]'
+	touch $@
+
+demo: $(INSTALLED) ## train a small network on scikit-image's photographs and measure it
+	$(BIN)/python scripts/demo.py
+
+test: lint ## lint, types and tests
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## remove what the demo wrote, and the environment
+	rm -rf $(VENV) datasets/demo experiments/demo_x4 results/demo_x4 results/demo_bicubic_x4

@@ -1,0 +1,52 @@
+"""Images of any sizes in one block of memory, cropped and turned there, a batch at a time."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from plidenet.data.augment import Placement
+from plidenet.data.stores import Store
+
+
+class PackedImages:
+    """All images of a store as uint8 in the memory of a device.
+
+    Args:
+        store: where the images are read from.
+        device: where they are kept: three bytes a pixel.
+    """
+
+    def __init__(self, store: Store, device: torch.device) -> None:
+        sizes = [store.size(key) for key in store.keys]
+        starts = [0]
+        for height, width in sizes:
+            starts.append(starts[-1] + height * width)
+        self.starts, self.widths = starts, [width for _, width in sizes]
+        self.pixels = torch.empty(starts[-1], 3, dtype=torch.uint8, device=device)
+        for key, start, end in zip(store.keys, starts, starts[1:], strict=False):
+            self.pixels[start:end] = torch.from_numpy(store.read(key).reshape(-1, 3).copy())
+
+    def crops(self, numbers: Sequence[int], placements: Sequence[Placement], size: int) -> Tensor:
+        """Cut one crop out of each of several images.
+
+        Args:
+            numbers: which images, B of them, in the store's order.
+            placements: where, and how turned.
+            size: side of the crops.
+
+        Returns:
+            uint8 (B,3,size,size) on the device, in channels-last memory format.
+        """
+        rows = [
+            (self.starts[number], self.widths[number], p.top, p.left, p.flip_rows, p.flip_columns, p.transpose)
+            for number, p in zip(numbers, placements, strict=True)
+        ]
+        table = torch.tensor(rows, dtype=torch.int64).to(self.pixels.device, non_blocking=True)
+        start, width, top, left, flip_rows, flip_columns, transpose = table.T[..., None]  # (B,1) each
+        line = torch.arange(size, device=table.device)
+        row = top + torch.where(flip_rows > 0, size - 1 - line, line)
+        column = left + torch.where(flip_columns > 0, size - 1 - line, line)
+        index = (start + row * width)[:, :, None] + column[:, None, :]
+        index = torch.where(transpose[..., None] > 0, index.mT, index)
+        return self.pixels[index].permute(0, 3, 1, 2)

@@ -1,0 +1,79 @@
+"""Several processes, one run: what a process started by torchrun shares with the others. All of it works alone too."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import chain, zip_longest
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+@contextmanager
+def process_group(device: torch.device, timeout: float) -> Iterator[None]:
+    """Join the processes of this run, where torchrun has started several: by NCCL on GPUs, by Gloo on CPUs.
+
+    Args:
+        device: what this process computes on.
+        timeout: seconds that a process waits for the others before it gives up with an error.
+    """
+    if world_size() == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
+    yield
+    dist.destroy_process_group()  # not after an error: it would wait for processes that are still at work
+
+
+def rank() -> int:
+    """Number of this process, from 0, as torchrun's environment says."""
+    return int(os.environ.get("RANK", 0))
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes files and talks."""
+    return rank() == 0
+
+
+def mean(values: Tensor) -> Tensor:
+    """The mean of a tensor over the processes, the same in all of them."""
+    if world_size() > 1:
+        dist.all_reduce(values)
+        values = values / world_size()
+    return values
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over the processes.
+
+    All go in one message: for a network of four million parameters that takes less than a millisecond between GPUs
+    of one machine, and nothing needs to be wrapped around the network.
+    """
+    if world_size() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    averaged = mean(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, part in zip(gradients, averaged.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def gather_interleaved(share: Sequence[T]) -> list[T]:
+    """Join the shares of all processes, of which process r holds items r, r + world_size, ...; all get the whole."""
+    if world_size() == 1:
+        return list(share)
+    shares: list[list[T]] = [[] for _ in range(world_size())]
+    dist.all_gather_object(shares, list(share))
+    nothing = object()
+    return [item for item in chain(*zip_longest(*shares, fillvalue=nothing)) if item is not nothing]  # type: ignore[misc]

@@ -1,0 +1,28 @@
+"""Ctrl-C and SIGTERM, turned into a wish to stop that the training loop heeds after its current step."""
+
+import signal
+from types import FrameType
+
+
+class Interrupt:
+    """While the block lasts, the first SIGINT or SIGTERM sets `requested`; the second one acts as ever."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> "Interrupt":
+        self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

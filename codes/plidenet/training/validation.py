@@ -1,0 +1,86 @@
+"""Measuring the validation sets in the course of training."""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from plidenet.config import Options
+from plidenet.evaluation import Restored, evaluate, summarize
+from plidenet.evaluation.evaluator import NotFinite, kernel_distance
+from plidenet.evaluation.figures import show_restoration
+from plidenet.training.record import Record
+
+log = logging.getLogger(__name__)
+
+
+class Validator:
+    """Measures every validation set and records the means; several processes share the images among them.
+
+    Args:
+        loaders: by the sets' names.
+        options: for the border to crop and the number of images to show.
+        device: where the network is.
+        record: where means and pictures go; None in all processes but the main one.
+    """
+
+    def __init__(
+        self,
+        loaders: Mapping[str, DataLoader[dict[str, Any]]],
+        options: Options,
+        device: torch.device,
+        record: Record | None,
+    ) -> None:
+        self.loaders, self.device, self.record = loaders, device, record
+        self.border, self.pictures = options.border, options.logger.val_images
+
+    def measure(self, net: nn.Module, iteration: int) -> float | None:
+        """PSNR on Y of the first set: NaN where the output is not finite, None where there are no sets."""
+        means = [self._measure_set(name, net, iteration) for name in self.loaders]
+        return means[0] if means else None
+
+    def _measure_set(self, name: str, net: nn.Module, iteration: int) -> float:
+        shown = 0
+
+        def show(restored: Restored, sample: Mapping[str, Any]) -> None:
+            nonlocal shown
+            if self.record is not None and shown < self.pictures:
+                shown += 1
+                self.record.picture(iteration, f"{name}/{restored.key}", picture(restored, sample))
+
+        try:
+            results = evaluate(net, self.loaders[name], self.device, self.border, show)
+        except NotFinite as error:
+            log.warning("iteration %d: %s", iteration, error)
+            return math.nan
+        mean = summarize(name, self.border, results).score
+        values = {f"val/{name}/{metric}": value for metric, value in vars(mean).items()}
+        distances = [result.kernel_l1 for result in results if result.kernel_l1 is not None]
+        if distances:
+            values[f"val/{name}/kernel_l1"] = sum(distances) / len(distances)
+        if self.record is not None:
+            self.record.scalars(iteration, values)
+        log.info(
+            "iteration %d, %s: PSNR %.3f dB, SSIM %.4f on Y, PSNR %.3f dB, SSIM %.4f on RGB (crop %d)",
+            *(iteration, name, mean.psnr_y, mean.ssim_y, mean.psnr_rgb, mean.ssim_rgb, self.border),
+        )
+        return mean.psnr_y
+
+
+def picture(restored: Restored, sample: Mapping[str, Any]) -> Any:
+    """LR, SR, HR, and the estimated kernel beside the true one where they are known."""
+    kernels = {}
+    if restored.kernel is not None:
+        kernels["estimated"] = restored.kernel.numpy()
+    if "kernel" in sample:
+        distance = kernel_distance(restored.kernel, sample["kernel"])
+        kernels["true" if distance is None else f"true, L1 {distance:.2f}"] = sample["kernel"].numpy()
+    return show_restoration(_pixels(sample["lq"]), _pixels(restored.image), _pixels(sample["gt"]), kernels)
+
+
+def _pixels(image: Tensor) -> Any:
+    return image.permute(1, 2, 0).contiguous().cpu().numpy()

@@ -1,0 +1,159 @@
+"""test/inference.py: one's own images, of any format."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import TINY
+from PIL import Image
+from plidenet import build_network
+from plidenet.checkpoint import save_checkpoint
+from skimage import data
+
+LEARNED = {
+    "which_model_G": "PL_IDENet",
+    "setting": {name: list(v) if isinstance(v, tuple) else v for name, v in TINY.items()},
+}
+
+
+@pytest.fixture
+def write_options(tmp_path):
+    """Write an option file that tests Bicubic x2; keyword arguments replace whole sections."""
+
+    def write(**changes):
+        options = {
+            "name": "run",
+            "scale": 2,
+            "datasets": {},
+            "network_G": {"which_model_G": "Bicubic", "setting": {"scale": 2}},
+        }
+        file = tmp_path / "options.yml"
+        file.write_text(yaml.safe_dump(options | changes))
+        return file
+
+    return write
+
+
+@pytest.fixture
+def learned(tmp_path, tiny_network):
+    """A small PL_IDENet, in eval mode, and the file of its weights."""
+    net = tiny_network(scale=2).eval()
+    save_checkpoint(tmp_path / "tiny.pth", params=net.state_dict())
+    return net, tmp_path / "tiny.pth"
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """One's own images, in every format: the folder, and what each holds as RGB."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    crop = Image.fromarray(data.chelsea()[100:133, 100:140])
+    alpha = Image.linear_gradient("L").resize(crop.size)
+    images = {
+        "rgb.png": crop,
+        "photo.JPG": crop,
+        "bitmap.bmp": crop,
+        "web.webp": crop,
+        "scan.tif": crop,
+        "gray.png": crop.convert("L"),
+        "gray16.png": Image.fromarray(np.array(crop.convert("L")).astype(np.uint16) * 257),
+        "alpha.png": Image.merge("RGBA", (*crop.split(), alpha)),
+        "palette.png": crop.quantize(16),
+        "name.with.dots.png": crop,
+    }
+    for name, image in images.items():
+        image.save(folder / name, **({"lossless": True} if name.endswith("webp") else {}))
+    with Image.open(folder / "photo.JPG") as image:
+        images["photo.JPG"] = image.copy()
+    images["gray16.png"] = images["gray.png"]
+    return folder, {name.rpartition(".")[0]: np.array(image.convert("RGB")) for name, image in images.items()}
+
+
+def read_png(path):
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def restored_by(net, lr):
+    """What a file of the restored image holds, and the estimated kernel."""
+    with torch.no_grad():
+        sr, kernel = net(torch.from_numpy(lr).permute(2, 0, 1)[None].float() / 255)
+    return (255 * sr[0].clamp(0, 1)).round().byte().permute(1, 2, 0).numpy(), kernel
+
+
+def test_images_of_every_format_are_restored(write_options, run_script, tmp_path, photographs):
+    folder, images = photographs
+    file = write_options(suffix="x2")
+    ended = run_script("test/inference.py", "-opt", file, "-input_dir", folder, "-output_dir", tmp_path / "out")
+    assert ended.status == 0, ended.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}_x2.png" for name in images}
+    for name, image in images.items():
+        expected, _ = restored_by(build_network("Bicubic", scale=2), image)
+        difference = np.abs(read_png(tmp_path / f"out/{name}_x2.png").astype(int) - expected)
+        assert difference.max() <= (8 if name == "photo" else 1), name  # JPEG decoders differ
+
+
+def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(
+    write_options, run_script, tmp_path, photographs, learned
+):
+    folder, images = photographs
+    net, weights = learned
+    file = write_options(network_G=LEARNED, path={"pretrain_model_G": "/none/x2.pth"})
+    arguments = ["test/inference.py", "-opt", file, "-input_dir", folder, "-output_dir", tmp_path / "out"]
+    ended = run_script(*arguments)
+    assert ended.status == 2
+    assert "no checkpoint at /none/x2.pth" in ended.err
+    assert not (tmp_path / "out").exists()
+    ended = run_script(*arguments, "--weights", weights)
+    assert ended.status == 0, ended.err
+    assert {path.name for path in (tmp_path / "out/kernels").glob("*.npy")} == {f"{name}.npy" for name in images}
+    for name in ("rgb", "gray", "alpha", "name.with.dots"):
+        image, kernel = restored_by(net, images[name])
+        assert np.abs(read_png(tmp_path / f"out/{name}.png").astype(int) - image).max() <= 1, name
+        np.testing.assert_allclose(np.load(tmp_path / f"out/kernels/{name}.npy"), kernel[0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda folder: [path.unlink() for path in folder.iterdir()], "holds no images"),
+        (lambda folder: shutil.rmtree(folder), "no folder"),
+        (lambda folder: (folder / "rgb.png").write_bytes(b"no image"), "rgb.png is not an image, or it is truncated"),
+        (lambda folder: Image.new("RGB", (15, 40)).save(folder / "rgb.png"), "rgb: .*16x16"),
+        (lambda folder: Image.new("RGB", (20, 20)).save(folder / "rgb.bmp"), "have the same name but for"),
+    ],
+)
+def test_images_that_cannot_be_restored_are_named(
+    write_options, run_script, tmp_path, photographs, learned, prepare, message
+):
+    prepare(photographs[0])
+    arguments = ["-input_dir", photographs[0], "-output_dir", tmp_path / "out", "--weights", learned[1]]
+    ended = run_script("test/inference.py", "-opt", write_options(network_G=LEARNED), *arguments)
+    assert ended.status == 2
+    assert re.search(rf"^error: .*{message}", ended.err, re.MULTILINE)
+
+
+def test_inference_never_overwrites_the_images_it_reads(write_options, run_script, photographs):
+    folder, _ = photographs
+    before = (folder / "rgb.png").read_bytes()
+    ended = run_script("test/inference.py", "-opt", write_options(), "-input_dir", folder, "-output_dir", folder)
+    assert ended.status == 2
+    assert "choose another folder" in ended.err
+    assert (folder / "rgb.png").read_bytes() == before
+
+
+def test_folders_of_the_command_line_are_those_of_the_shell_and_the_weights_those_of_the_project(
+    write_options, run_script, tmp_path, photographs, learned, monkeypatch
+):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "test").mkdir()
+    write_options(network_G=LEARNED, path={"pretrain_model_G": learned[1].name})
+    monkeypatch.chdir(tmp_path / "test")
+    ended = run_script(
+        "test/inference.py", "-opt", "../options.yml", "-input_dir", "../photographs", "-output_dir", "out"
+    )
+    assert ended.status == 0, ended.err
+    assert len(list((tmp_path / "test/out").glob("*.png"))) == len(photographs[1])

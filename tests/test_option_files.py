@@ -1,0 +1,208 @@
+"""The option files that ship, and those of DAN and of the authors' release."""
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from plidenet import build_network
+from plidenet.config import load_options
+from torch import nn
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = sorted((ROOT / "options").rglob("*.yml"))
+OF_PAPER = [path for path in SHIPPED if path.parts[-3] in ("setting1", "setting2")]
+PARAMETERS = {2: 4_160_142, 3: 4_344_782, 4: 4_307_854}
+
+RELEASED_TRAIN = """
+#### general settings
+name: PLIDENet_x4
+use_tb_logger: true
+model: blind_asif
+distortion: sr
+scale: 4
+gpu_ids: [0]
+pca_matrix_path: ../../../pca_matrix/pca_matrix.pth
+code_length: 10
+crop_border: ~
+
+degradation:
+  random_kernel: True
+  ksize: 21
+  code_length: 10
+  sig_min: 0.2
+  sig_max: 4.0
+  sig: 2.6
+  rate_iso: 1.0
+  random_disturb: false
+
+#### datasets
+datasets:
+  train:
+    name: DF2K
+    mode: GT
+    dataroot_GT: /data/DF2K/HR.lmdb
+    dataroot_LQ: ~
+
+    use_shuffle: true
+    n_workers: 8  # per GPU
+    batch_size: 12
+    GT_size: 128
+    LR_size: 32
+    use_flip: true
+    use_rot: true
+    color: RGB
+  val:
+    name: Set5
+    mode: LQGT
+    dataroot_GT: /data/Set5/x4HRblur.lmdb
+    dataroot_LQ: /data/Set5/x4LRblur.lmdb
+
+#### network structures
+network_G:
+  which_model_G: DEblurSRResDNet
+  setting:
+    scale: 4
+
+#### path
+path:
+  root: /home/somebody/blind
+  pretrain_model_G: ~
+  strict_load: true
+  resume_state: ~
+
+#### training settings: learning rate scheme, loss
+train:
+  lr_G: !!float 1e-4
+  lr_E: !!float 1e-4
+  lr_scheme: MultiStepLR
+  beta1: 0.9
+  beta2: 0.999
+  niter: 500000
+  warmup_iter: -1  # no warm up
+  lr_steps: [250000, 400000, 450000, 475000]
+  lr_gamma: 0.5
+  restarts: ~
+  restart_weights: ~
+  eta_min: !!float 1e-7
+
+  pixel_criterion: l1
+  pixel_weight: 1.0
+
+  manual_seed: 0
+  val_freq: !!float 5e3
+
+#### logger
+logger:
+  print_freq: 100
+  save_checkpoint_freq: !!float 5e3
+"""
+
+RELEASED_TEST = """
+name: PLIDENet_x4
+suffix: ~  # add suffix to saved images
+model: blind_asif
+distortion: sr
+scale: 4
+crop_border: ~  # crop border when evaluation. If None(~), crop the scale pixels
+gpu_ids: [0]
+pca_matrix_path: ../../../pca_matrix/pca_matrix.pth
+
+datasets:
+  test0:
+    name: Set5
+    mode: LQGT
+    dataroot_GT: /data/Set5/x4HRblur.lmdb
+    dataroot_LQ: /data/Set5/x4LRblur.lmdb
+
+#### network structures
+network_G:
+  which_model_G: DEblurSRResDNet
+  setting:
+    scale: 4
+
+#### path
+path:
+  pretrain_model_G: ../../../checkpoints/x4.pth
+"""
+
+
+def load_text(folder, text):
+    file = folder / "some.yml"
+    file.write_text(text)
+    return load_options(file)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_file_loads_and_builds_its_network(monkeypatch, path):
+    monkeypatch.setattr(nn.init, "trunc_normal_", lambda tensor, **_: tensor)  # counted, not run: spare the drawing
+    options = load_options(path)
+    net = build_network(options.network_G.which_model_G, **options.network_setting)
+    if path in OF_PAPER:
+        assert sum(parameter.numel() for parameter in net.parameters()) == PARAMETERS[options.scale]
+        assert options.border == options.scale
+
+
+def test_files_ship_for_both_settings():
+    names = {f"setting{setting}_x{scale}" for setting, scale in [(1, 2), (1, 3), (1, 4), (2, 2), (2, 4)]}
+    assert {path.stem for path in OF_PAPER} == {f"{use}_{name}" for use in ("train", "test") for name in names}
+
+
+@pytest.mark.parametrize("path", [path for path in OF_PAPER if path.parts[-2] == "train"], ids=lambda path: path.stem)
+def test_training_files_have_the_values_of_the_paper(path):
+    options = load_options(path)
+    assert path.stem == f"train_setting{path.parts[-3][-1]}_x{options.scale}"
+    assert options.datasets["train"].GT_size == options.scale * {2: 64, 3: 42, 4: 32}[options.scale]
+    blur = options.degradation
+    if path.parts[-3] == "setting1":
+        assert (blur.sig_min, blur.sig_max, blur.rate_iso, blur.random_disturb) == (0.2, options.scale, 1, False)
+    else:
+        assert (blur.sig_min, blur.sig_max, blur.rate_iso, blur.random_disturb) == (0.6, 5, 0, True)
+    assert blur.ksize == 21
+    train = options.train
+    assert (train.niter, train.lr_steps, train.lr_gamma) == (500_000, (250_000, 400_000, 450_000, 475_000), 0.5)
+    assert (train.lr_G, train.beta1, train.beta2, train.weight_decay_G) == (1e-4, 0.9, 0.999, 0)
+    assert (train.lr_scheme, train.warmup_iter) == ("MultiStepLR", -1)
+    losses = {loss.type: loss.weight for loss in train.losses}
+    assert losses == {"l1": 1, "lr_consistency": 1, "gradient_difference": 1}
+
+
+@pytest.mark.parametrize("path", [path for path in OF_PAPER if path.parts[-2] == "test"], ids=lambda path: path.stem)
+def test_testing_files_have_the_sets_of_the_published_tables(path):
+    options = load_options(path)
+    assert options.path.pretrain_model_G.stem == options.name == f"PL_IDENet_x{options.scale}_{path.parts[-3]}"
+    names = [dataset.name for dataset in options.datasets.values()]
+    if path.parts[-3] == "setting1":
+        assert names == ["Set5", "Set14", "BSD100", "Urban100", "Manga109"]
+        assert all(f"_x{options.scale}." in dataset.dataroot_LQ.name for dataset in options.datasets.values())
+    else:
+        assert names == ["DIV2KRK"]
+        assert options.datasets["test1"].dataroot_LQ.name == f"lr_x{options.scale}"
+
+
+def test_a_released_training_file_works_unchanged(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="plidenet"):
+        options = load_text(tmp_path, RELEASED_TRAIN)
+    assert (options.model, options.network_G.which_model_G) == ("blind_asif", "DEblurSRResDNet")
+    assert options.network_setting == {"scale": 4}
+    assert (options.gpu_ids, options.border, options.use_tb_logger) == ((0,), 4, True)
+    assert options.datasets["train"].dataroot_GT == Path("/data/DF2K/HR.lmdb")
+    assert (options.datasets["train"].batch_size, options.datasets["train"].n_workers) == (12, 8)
+    assert (options.train.lr_G, options.train.eta_min, options.train.val_freq) == (1e-4, 1e-7, 5000)
+    assert options.logger.save_checkpoint_freq == 5000
+    assert isinstance(options.logger.save_checkpoint_freq, int)
+    ignored = re.findall(r"some.yml: (\S+) is ignored: \w+", caplog.text)
+    assert sorted(ignored) == sorted(
+        ["distortion", "pca_matrix_path", "code_length", "path.root"]
+        + [f"degradation.{name}" for name in ("random_kernel", "code_length", "sig")]
+        + [f"datasets.train.{name}" for name in ("use_shuffle", "LR_size", "color")]
+        + [f"train.{name}" for name in ("lr_E", "restarts", "restart_weights", "pixel_criterion", "pixel_weight")]
+    )
+
+
+def test_a_released_test_file_works_unchanged(tmp_path):
+    options = load_text(tmp_path, RELEASED_TEST)
+    assert (options.suffix, options.border, options.path.strict_load) == (None, 4, True)
+    assert [(key, dataset.name, dataset.mode) for key, dataset in options.datasets.items()] == [
+        ("test0", "Set5", "LQGT")
+    ]

@@ -1,0 +1,265 @@
+"""test/test.py, from the option file to the tables and images on disk."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import TINY
+from PIL import Image
+from plidenet.checkpoint import save_checkpoint
+from plidenet.data.benchmark import build_benchmark, setting1
+from skimage import color, data
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+WIDTHS = [0.8, 1.6]
+COLUMNS = ["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"]
+LEARNED = {"which_model_G": "PL_IDENet", "setting": TINY}
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """Two photographs with two blurs each, at scale 2: LMDBs, and the folders that they were made from."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    source = folder / "photographs"
+    source.mkdir()
+    Image.fromarray(data.astronaut()[20:85, 180:256]).save(source / "face.png")
+    Image.fromarray(data.chelsea()[100:160, 100:180]).save(source / "cat.png")
+    build_benchmark(source, folder / "set", 2, setting1(WIDTHS, 21), "dan")
+    return folder / "set"
+
+
+@pytest.fixture
+def write_options(tmp_path, benchmark):
+    """Write an option file for the benchmark; keyword arguments replace whole sections."""
+
+    def write(**changes):
+        pairs = {"mode": "LQGT", "n_workers": 0}
+        options = {
+            "name": "run",
+            "scale": 2,
+            "datasets": {
+                "test1": pairs | {"name": "lmdb", **roots(benchmark, "HR_x2.lmdb", "LRblur_x2.lmdb")},
+                "test2": pairs | {"name": "folder", **roots(benchmark, "HR/x2", "Bic/x2")},
+            },
+            "network_G": {"which_model_G": "Bicubic", "setting": {"scale": 2}},
+            "path": {"results_root": str(tmp_path / "results")},
+        }
+        file = tmp_path / "options.yml"
+        file.write_text(yaml.safe_dump(as_lists(options | changes)))
+        return file
+
+    return write
+
+
+@pytest.fixture
+def learned(tmp_path, tiny_network):
+    """A small PL_IDENet, in eval mode, and the file of its weights."""
+    net = tiny_network(scale=2).eval()
+    save_checkpoint(tmp_path / "tiny.pth", params=net.state_dict())
+    return net, tmp_path / "tiny.pth"
+
+
+def roots(folder, hr, lr):
+    return {"dataroot_GT": str(folder / hr), "dataroot_LQ": str(folder / lr)}
+
+
+def lq_only(benchmark):
+    lr = str(benchmark / "LRblur/x2")
+    return {"test1": {"name": "alone", "mode": "LQ", "dataroot_LQ": lr, "n_workers": 0}}
+
+
+def as_lists(value):
+    """Tuples and paths as YAML writes them."""
+    if isinstance(value, dict):
+        return {key: as_lists(entry) for key, entry in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def read_csv(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_png(path):
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def restored_by(net, lr):
+    """What a file of the restored image holds, and the estimated kernel."""
+    with torch.no_grad():
+        sr, kernel = net(torch.from_numpy(lr).permute(2, 0, 1)[None].float() / 255)
+    return (255 * sr[0].clamp(0, 1)).round().byte().permute(1, 2, 0).numpy(), kernel
+
+
+def independent_scores(image, reference, border):
+    """PSNR and SSIM by scikit-image, on its Y of YCbCr and on RGB."""
+    inner = slice(border, -border or None)
+    x, y = (picture[inner, inner].astype(np.float64) for picture in (image, reference))
+    luma = [color.rgb2ycbcr(picture / 255)[..., 0] for picture in (x, y)]
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    return {
+        "psnr_y": peak_signal_noise_ratio(*luma, data_range=255),
+        "ssim_y": structural_similarity(*luma, **window),
+        "psnr_rgb": peak_signal_noise_ratio(x, y, data_range=255),
+        "ssim_rgb": structural_similarity(x, y, channel_axis=2, **window),
+    }
+
+
+@pytest.mark.parametrize(("crop_border", "border"), [(None, 2), (0, 0), (5, 5)])
+def test_the_tables_hold_what_scikit_image_measures_on_the_saved_images(
+    write_options, run_script, tmp_path, benchmark, crop_border, border
+):
+    ended = run_script("test/test.py", "-opt", write_options(crop_border=crop_border))
+    assert ended.status == 0, ended.err
+    table = read_csv(tmp_path / "results/run/table.csv")
+    assert list(table[0]) == ["dataset", "images", "crop_border", *COLUMNS]
+    assert [(row["dataset"], row["images"], row["crop_border"]) for row in table] == [
+        ("lmdb", "4", str(border)),
+        ("folder", "4", str(border)),
+    ]
+    for row in table:
+        per_image = read_csv(tmp_path / f"results/run/{row['dataset']}.csv")
+        assert [line["image"] for line in per_image] == [f"sig{s}_{n}" for s in WIDTHS for n in ("cat", "face")]
+        expected = [
+            independent_scores(
+                read_png(tmp_path / f"results/run/{row['dataset']}/{line['image']}.png"),
+                read_png(benchmark / f"HR/x2/{line['image']}.png"),
+                border,
+            )
+            for line in per_image
+        ]
+        for name in COLUMNS:
+            tolerance = 6e-4 if name.startswith("psnr") else 6e-5
+            assert [float(line[name]) for line in per_image] == pytest.approx(
+                [e[name] for e in expected], abs=tolerance
+            )
+            assert float(row[name]) == pytest.approx(np.mean([e[name] for e in expected]), abs=tolerance)
+
+
+def test_the_table_on_the_screen_is_the_one_in_the_file_and_states_the_crop(write_options, run_script, tmp_path):
+    ended = run_script("test/test.py", "-opt", write_options(), "crop_border=3")
+    table = (tmp_path / "results/run/table.md").read_text()
+    assert table in ended.out
+    assert "3 pixels cropped from each side" in table
+    assert "Bicubic, scale 2" in table
+    header, rule, *rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in header.strip("|").split("|")] == ["dataset", "images", "crop_border", *COLUMNS]
+    assert set(rule) <= set("|-:")
+    values = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert values == [list(row.values()) for row in read_csv(tmp_path / "results/run/table.csv")]
+
+
+def test_the_bicubic_network_interpolates_as_pillow_does(write_options, run_script, tmp_path, benchmark):
+    run_script("test/test.py", "-opt", write_options())
+    for path in (benchmark / "LRblur/x2").iterdir():
+        with Image.open(path) as lr:
+            expected = np.array(lr.resize((2 * lr.width, 2 * lr.height), Image.Resampling.BICUBIC)).astype(int)
+        difference = np.abs(read_png(tmp_path / "results/run/lmdb" / path.name) - expected)
+        assert difference[6:-6, 6:-6].max() <= 1
+    assert not (tmp_path / "results/run/lmdb/kernels").exists()
+
+
+def test_nothing_but_tables_is_saved_where_images_are_not_wanted(write_options, run_script, tmp_path):
+    ended = run_script("test/test.py", "-opt", write_options(), "test.save_images=false")
+    assert ended.status == 0
+    assert sorted(path.name for path in (tmp_path / "results/run").iterdir()) == [
+        "folder.csv",
+        "lmdb.csv",
+        "table.csv",
+        "table.md",
+    ]
+
+
+def test_weights_are_loaded_and_images_and_kernels_saved_with_the_suffix(
+    write_options, run_script, tmp_path, benchmark, learned
+):
+    net, weights = learned
+    file = write_options(network_G=LEARNED, suffix="ours", datasets=lq_only(benchmark))
+    ended = run_script("test/test.py", "-opt", file, f"path.pretrain_model_G={weights}")
+    assert ended.status == 0, ended.err
+    for path in (benchmark / "LRblur/x2").iterdir():
+        image, kernel = restored_by(net, read_png(path))
+        saved = read_png(tmp_path / f"results/run/alone/{path.stem}_ours.png")
+        assert np.abs(saved.astype(int) - image).max() <= 1
+        array = np.load(tmp_path / f"results/run/alone/kernels/{path.stem}.npy")
+        assert (array.shape, array.dtype) == ((21, 21), np.float32)
+        np.testing.assert_allclose(array, kernel[0, 0], atol=1e-6)
+        assert read_png(tmp_path / f"results/run/alone/kernels/{path.stem}.png").max() == 255
+    assert len(list((tmp_path / "results/run/alone").glob("*.png"))) == 4
+
+
+def test_lr_images_alone_are_restored_and_not_measured(write_options, run_script, tmp_path, benchmark):
+    ended = run_script("test/test.py", "-opt", write_options(datasets=lq_only(benchmark)))
+    assert ended.status == 0
+    assert len(list((tmp_path / "results/run/alone").glob("*.png"))) == 4
+    assert not (tmp_path / "results/run/alone.csv").exists()
+    assert "Nothing was measured" in ended.out
+    assert not (tmp_path / "results/run/table.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network_G": LEARNED}, "PL_IDENet needs weights: set path.pretrain_model_G"),
+        ({"network_G": LEARNED, "path": {"pretrain_model_G": "/none/x2.pth"}}, "no checkpoint at /none/x2.pth"),
+        ({"datasets": {}}, "testing needs a section datasets.test1"),
+        ({"device": "cuda:77"}, "device 'cuda:77' cannot be used"),
+        ({"nmae": "run"}, "unknown field nmae; did you mean 'name'?"),
+    ],
+)
+def test_what_cannot_be_tested_ends_with_one_line_and_status_2(write_options, run_script, tmp_path, changes, message):
+    ended = run_script("test/test.py", "-opt", write_options(**changes), f"path.results_root={tmp_path / 'results'}")
+    assert ended.status == 2
+    assert ended.err.startswith("error: ") and ended.err.count("\n") == 1
+    assert message in ended.err
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("datasets.test2.mode=GT", "datasets.test2 needs LR images: mode LQGT, or LQ"),
+        ("datasets.test2.dataroot_LQ=/none", "no LMDB or folder at /none"),
+        ("datasets.test2={name: folder, mode: LQGT, dataroot_GT: {0}/HR/x2, dataroot_LQ: {0}/HR/x2}", "not 2 times as"),
+    ],
+)
+def test_bad_data_are_found_before_the_first_image(write_options, run_script, tmp_path, benchmark, override, message):
+    ended = run_script("test/test.py", "-opt", write_options(), override.replace("{0}", str(benchmark)))
+    assert ended.status == 2
+    assert message in ended.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_diverged_weights_are_named(write_options, run_script, benchmark, learned):
+    net, weights = learned
+    save_checkpoint(weights, params={name: 1e30 * value for name, value in net.state_dict().items()})
+    file = write_options(network_G=LEARNED, datasets=lq_only(benchmark))
+    ended = run_script("test/test.py", "-opt", file, f"path.pretrain_model_G={weights}")
+    assert ended.status == 2
+    assert "sig0.8_cat: the network's output is not finite; its weights have diverged" in ended.err
+
+
+def test_paths_of_the_option_file_start_at_the_project_root_wherever_the_program_runs(
+    write_options, run_script, tmp_path, benchmark, learned, monkeypatch
+):
+    project = tmp_path / "project"
+    for folder in ("options", "test", "datasets"):
+        (project / folder).mkdir(parents=True)
+    (project / "pyproject.toml").touch()
+    shutil.copytree(benchmark / "LRblur/x2", project / "datasets/LR")
+    shutil.copy(learned[1], project / "tiny.pth")
+    lr = {"name": "alone", "mode": "LQ", "dataroot_LQ": "datasets/LR", "n_workers": 0}
+    pair = {"name": "pair", "mode": "LQGT", **roots(benchmark, "HR_x2.lmdb", "LRblur_x2.lmdb"), "n_workers": 0}
+    weights = {"pretrain_model_G": "tiny.pth"}
+    file = write_options(network_G=LEARNED, datasets={"test1": lr, "test2": pair}, path=weights)
+    file.rename(project / "options/mine.yml")
+    monkeypatch.chdir(project / "test")
+    ended = run_script("test/test.py", "-opt", "../options/mine.yml")
+    assert ended.status == 0, ended.err
+    assert len(list((project / "results/run/alone").glob("*.png"))) == 4
+    assert read_csv(project / "results/run/table.csv")[0]["images"] == "4"
+    assert not list((project / "test").iterdir())

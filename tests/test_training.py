@@ -1,0 +1,152 @@
+"""Training: what a run leaves behind, its data paths, its options. Interruption and divergence have their own files."""
+
+import json
+
+import cv2
+import pytest
+import torch
+from plidenet import load_checkpoint
+from plidenet.archs import build_network
+from plidenet.config import load_options
+from plidenet.errors import UserError
+from plidenet.training.sets import build_train_batches
+from training_setup import Run, assert_identical, assert_same_curves
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run):
+    run.train("use_tb_logger=true")
+    folder = run.folder / "experiments/run"
+    assert {path.name for path in (folder / "models").iterdir()} == {
+        *("best_G.pth", "latest_G.pth", "2_G.pth", "4_G.pth", "6_G.pth")
+    }
+    assert {path.name for path in (folder / "training_states").iterdir()} == {"2.state", "4.state", "6.state"}
+    assert (folder / "options.yml").read_text() == run.opt.read_text()
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["torch"] == torch.__version__
+    assert {"commit", "gpus", "python", "processes"} <= environment.keys()
+    assert list((folder / "tb_logger").iterdir())
+    pictures = sorted(path.name for path in (folder / "val_images/cat").iterdir())
+    assert pictures == ["sig1.0_cat_3.png", "sig1.0_cat_6.png"]
+    assert cv2.imread(str(folder / "val_images/cat" / pictures[0])).shape[1] > 5 * 48
+    names = {name for _, name, _ in run.curves("run")}
+    assert {"loss/total", "loss/lr_consistency", "lr", "wiener_strength_0", "val/cat/psnr_y"} <= names
+    assert "val/cat/kernel_l1" in names
+
+
+def test_only_the_newest_states_are_kept(run):
+    run.train("logger.save_checkpoint_freq=1", "logger.keep=2")
+    states = {path.name for path in (run.folder / "experiments/run/training_states").iterdir()}
+    assert states == {"5.state", "6.state"}
+
+
+def test_an_earlier_run_of_the_same_name_is_moved_aside(run):
+    run.train("train.niter=1")
+    run.train("train.niter=1")
+    assert len(list((run.folder / "experiments").glob("run_archived_*/models/latest_G.pth"))) == 1
+
+
+def test_the_averaged_weights_are_saved_and_preferred(run):
+    trainer = run.train()
+    saved = torch.load(run.folder / "experiments/run/models/latest_G.pth", weights_only=True)
+    assert saved.keys() == {"params", "params_ema"}
+    assert_identical(saved["params"], dict(trainer.net.state_dict()))
+    net = build_network("PL_IDENet_E", **load_options(run.opt).network_setting)
+    assert load_checkpoint(net, run.folder / "experiments/run/models/latest_G.pth").weights == "params_ema"
+    assert_identical(dict(net.state_dict()), dict(trainer.ema.module.state_dict()))
+    assert not torch.equal(saved["params"]["wiener.mixture"], saved["params_ema"]["wiener.mixture"])
+
+
+def test_training_lowers_the_loss(run):
+    run.train("train.niter=40", "train.lr_G=5e-3", "logger.save_checkpoint_freq=40", "train.val_freq=40")
+    losses = [float(value) for _, name, value in run.curves("run") if name == "loss/total"]
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+@pytest.mark.parametrize("cache", ["ram", "gpu"])
+def test_cached_images_give_the_batches_that_workers_give(run, cache):
+    def batches(*overrides):
+        options = load_options(run.opt, overrides)
+        stream = iter(build_train_batches(options, torch.device("cpu"), 5))
+        return [next(stream)["gt"] for _ in range(6)]
+
+    for plain, cached in zip(batches("datasets.train.n_workers=1"), batches(f"data.cache={cache}"), strict=True):
+        assert torch.equal(plain, cached)
+
+
+def test_accumulation_takes_the_same_steps(run):
+    setting = ("network_G.setting.drop_path=0", "train.niter=5", "train.lr_G=1e-4")
+    run.train("name=whole", *setting)
+    run.train("name=parts", "train.accumulate=2", *setting)
+    assert_same_curves(run.curves("whole"), run.curves("parts"))
+
+
+def test_refine_crop_restores_the_center_and_shows_the_estimator_everything(run):
+    trainer = run.trainer("datasets.train.GT_size=48", "train.refine_crop=32")
+    trainer.train_step(next(iter(trainer.batches)))
+    net, lr = trainer.net.eval(), torch.rand(1, 3, 24, 24)
+    with torch.no_grad():
+        sr, kernel = net(lr, refine_crop=32)
+        whole, same_kernel = net(lr)
+    assert sr.shape == (1, 3, 32, 32)
+    assert torch.equal(kernel, same_kernel)
+    center = net.refinement(net.wiener(net.upsampler(lr), kernel)[..., 8:40, 8:40], net.embedding(kernel))
+    torch.testing.assert_close(sr, center)
+    assert whole.shape == (1, 3, 48, 48)
+
+
+@pytest.mark.parametrize("refine", [30, 34, 64])
+def test_a_refined_part_that_is_not_centered_on_the_lr_grid_is_refused(run, refine):
+    with pytest.raises(UserError, match=r"train\.refine_crop must be 32 less a multiple of 4"):
+        run.trainer(f"train.refine_crop={refine}")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precisions_stay_near_float32(run, precision):
+    def losses(name, *overrides):
+        run.train(f"name={name}", "train.niter=3", "network_G.setting.drop_path=0", *overrides)
+        return torch.tensor([float(value) for _, key, value in run.curves(name) if key == "loss/total"])
+
+    lower = losses(precision, f"train.precision={precision}")
+    torch.testing.assert_close(lower, losses("fp32"), rtol=0.05, atol=0)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_takes_the_same_steps_and_saves_the_same_names(run):
+    plain = run.train("name=plain", "train.niter=2").net.state_dict()
+    compiled = run.train("name=compiled", "train.niter=2", "train.compile=true", "train.channels_last=true")
+    saved = torch.load(run.folder / "experiments/compiled/models/latest_G.pth", weights_only=True)["params"]
+    assert saved.keys() == plain.keys()
+    assert compiled.iteration == 2
+
+
+def test_fine_tuning_takes_what_fits_and_lists_the_rest(run, caplog):
+    run.train("train.niter=1")
+    weights = f"path.pretrain_model_G={run.folder}/experiments/run/models/latest_G.pth"
+    with pytest.raises(UserError, match="does not fit"):
+        run.trainer("name=tuned", "network_G.setting.num_wiener_filters=5", weights)
+    with caplog.at_level("INFO", "plidenet"):
+        run.trainer("name=tuned", "network_G.setting.num_wiener_filters=5", "path.strict_load=false", weights)
+    assert "left as they were: wiener.log_strengths, wiener.mixture" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["datasets.train="], "needs a section datasets.train"),
+        (["datasets.train.GT_size="], "needs HR images .* and GT_size"),
+        (["datasets.train.GT_size=56"], r"the image 0 \(60x52\) is smaller than the crop of 56x56"),
+        (["network_G={which_model_G: Bicubic, setting: {}}"], "Bicubic has no parameters to train"),
+        (["datasets.val.mode=GT"], r"datasets\.val needs pairs"),
+        (["train.losses=[{type: l2}]"], "unknown loss 'l2'"),
+        (["device=cuda:7"], "device 'cuda:7' cannot be used"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(run, overrides, message):
+    with pytest.raises(UserError, match=message):
+        run.trainer(*overrides)
+    assert not (run.folder / "experiments").exists()

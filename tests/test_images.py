@@ -8,7 +8,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from plidenet.data import images
 from plidenet.data.images import (
     decode_image,
@@ -148,6 +148,14 @@ FILES = {
     "lzw.tif": encoded(PHOTOGRAPH, "tif", compression="tiff_lzw"),
     "bmp": encoded(PHOTOGRAPH, "bmp"),
 }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_size_comes_from_the_header_without_decoding(saved, monkeypatch, name):
+    path = saved(f"a.{name}", FILES[name])
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("the image was decoded"))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("the image was decoded"))
+    assert image_size(path) == (64, 80)
 
 
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.9, 0.99])

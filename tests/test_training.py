@@ -1,6 +1,7 @@
 """Training: what a run leaves behind, its data paths, its options. Interruption and divergence have their own files."""
 
 import json
+from functools import partial
 
 import cv2
 import pytest
@@ -108,20 +109,20 @@ def test_a_refined_part_that_is_not_centered_on_the_lr_grid_is_refused(run, refi
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precisions_stay_near_float32(run, precision):
     def losses(name, *overrides):
-        run.train(f"name={name}", "train.niter=3", "network_G.setting.drop_path=0", *overrides)
-        return torch.tensor([float(value) for _, key, value in run.curves(name) if key == "loss/total"])
+        run.train(f"name={name}", "train.niter=1", "network_G.setting.drop_path=0", *overrides)
+        return torch.tensor([float(value) for _, key, value in run.curves(name) if key.startswith("loss/")])
 
     lower = losses(precision, f"train.precision={precision}")
-    torch.testing.assert_close(lower, losses("fp32"), rtol=0.05, atol=0)
+    torch.testing.assert_close(lower, losses("fp32"), rtol=0.02, atol=0)
 
 
-@pytest.mark.slow
-def test_a_compiled_network_takes_the_same_steps_and_saves_the_same_names(run):
+def test_a_compiled_network_takes_the_same_steps_and_saves_the_same_names(run, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traced, without minutes of g++
     plain = run.train("name=plain", "train.niter=2").net.state_dict()
-    compiled = run.train("name=compiled", "train.niter=2", "train.compile=true", "train.channels_last=true")
+    run.train("name=compiled", "train.niter=2", "train.compile=true", "train.channels_last=true")
     saved = torch.load(run.folder / "experiments/compiled/models/latest_G.pth", weights_only=True)["params"]
     assert saved.keys() == plain.keys()
-    assert compiled.iteration == 2
+    assert_same_curves(run.curves("plain"), run.curves("compiled"))
 
 
 def test_fine_tuning_takes_what_fits_and_lists_the_rest(run, caplog):

@@ -136,7 +136,8 @@ def save_atomically(content: Any, path: str | os.PathLike[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch.save answers a full disk with either
-        reason = error.strerror if isinstance(error, OSError) else error.__context__ or error
+        cause = error if isinstance(error, OSError) else error.__context__
+        reason = cause.strerror if isinstance(cause, OSError) else error
         raise UserError(f"{path} cannot be written: {reason}; what was there before is unharmed") from error
 
 

@@ -28,10 +28,16 @@ def parser(description: str | None, example: str) -> argparse.ArgumentParser:
     )
 
 
-def option_parser(description: str | None, example: str) -> argparse.ArgumentParser:
-    """A parser with what training and testing take: the option file, overrides, and old launchers' arguments."""
+def option_parser(description: str | None, example: str, required: bool = True) -> argparse.ArgumentParser:
+    """A parser with what training and testing take: the option file, overrides, and old launchers' arguments.
+
+    Args:
+        description: see `parser`.
+        example: see `parser`.
+        required: whether the option file has to be given by `-opt`.
+    """
     arguments = parser(description, example)
-    arguments.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file (YAML)")
+    arguments.add_argument("-opt", "--opt", required=required, metavar="FILE", help="option file (YAML)")
     arguments.add_argument("overrides", nargs="*", metavar="field=value", help="e.g. train.niter=2000 scale=2")
     arguments.add_argument("--launcher", help="accepted and ignored: ranks come from the environment")
     arguments.add_argument("--local_rank", "--local-rank", help="accepted and ignored")
@@ -39,15 +45,20 @@ def option_parser(description: str | None, example: str) -> argparse.ArgumentPar
 
 
 def run(main: Callable[[], None]) -> int:
-    """Run a program and turn mistakes of the user's into one line and exit status 2.
+    """Run a program and turn mistakes of the user's, and files that cannot be used, into one line and exit status 2.
 
-    Use as `sys.exit(run(main))`. Anything but a UserError passes through with its traceback (status 1).
+    Use as `sys.exit(run(main))`. Any other error passes through with its traceback (status 1).
     """
     try:
         main()
     except UserError as error:
         message = str(error).rsplit("UserError: ", 1)[-1]  # a loader process' error comes with its traceback in front
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

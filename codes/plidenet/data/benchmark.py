@@ -26,8 +26,10 @@ from plidenet.cli import progress
 from plidenet.data.images import named_images, read_image, write_image
 from plidenet.data.lmdb_store import write_lmdb
 from plidenet.degradation import (
+    Downsampling,
     anisotropic_gaussian,
     degrade,
+    direct_center,
     disturb_taps,
     draw_anisotropic,
     imresize,
@@ -58,15 +60,17 @@ class Blur:
 
 @dataclass(frozen=True)
 class Setting:
-    """How the kernels of a benchmark are chosen.
+    """How the kernels of a benchmark are chosen, and what follows the blur.
 
     Attributes:
         blurs: from an image's name to the blurs that it gets.
         description: for the manifest.
+        downsample: see `plidenet.degradation.degrade`.
     """
 
     blurs: Callable[[str], list[Blur]]
     description: dict[str, Any]
+    downsample: Downsampling = "bicubic"
 
 
 def setting1(sigmas: Sequence[float], size: int) -> Setting:
@@ -94,27 +98,33 @@ def setting1(sigmas: Sequence[float], size: int) -> Setting:
     return Setting(blurs, {"setting": 1, "ksize": size, "sigmas": list(sigmas)})
 
 
-def setting2(seed: int, size: int) -> Setting:
-    """Disturbed anisotropic Gaussians: one for every image, which depends on `seed` and the image's name alone.
+def setting2(seed: int, size: int, scale: int, downsample: Downsampling = "bicubic") -> Setting:
+    """Disturbed anisotropic Gaussians, as in DIV2KRK: one for every image, which depends on its name and `seed` alone.
+
+    They are centered so that both downsamplings put the LR image at the same place, see `degrade`.
 
     Args:
         seed: any whole number.
         size: side of the kernels, odd.
+        scale: HR size / LR size.
+        downsample: "bicubic" (default) or "direct".
 
     Raises:
         UserError: an even size.
     """
     _require_odd(size)
+    center = direct_center(scale) if downsample == "direct" else 0.0
 
     def blurs(name: str) -> list[Blur]:
         digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
         drawn = torch.stack(draw_anisotropic(1, *SETTING2_WIDTHS, generator)).double()
-        kernel = disturb_taps(anisotropic_gaussian(size, *drawn), generator)[0].numpy()
+        kernel = disturb_taps(anisotropic_gaussian(size, *drawn, center=center), generator)[0].numpy()
         parameters = dict(zip(("width_1", "width_2", "angle"), drawn[:, 0].tolist(), strict=True))
         return [Blur(name, kernel, parameters)]
 
-    return Setting(blurs, {"setting": 2, "ksize": size, "seed": seed})
+    description = {"setting": 2, "ksize": size, "seed": seed, "downsample": downsample, "center": center}
+    return Setting(blurs, description, downsample)
 
 
 def generate_blurred(source: Path, save: Path, scale: int, setting: Setting) -> None:
@@ -170,19 +180,20 @@ def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, form
     return {"dataroot_GT": save / stores["HR"], "dataroot_LQ": save / stores["LRblur"]}
 
 
-def degrade_image(hr: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
+def degrade_image(hr: np.ndarray, kernel: np.ndarray, scale: int, downsample: Downsampling = "bicubic") -> np.ndarray:
     """Blur, downsample and round one image.
 
     Args:
         hr: uint8 (H,W,3), H and W multiples of `scale`.
         kernel: float64 (k,k).
         scale: HR size / LR size.
+        downsample: "bicubic" (default) or "direct".
 
     Returns:
         uint8 (H/scale,W/scale,3).
     """
     image = torch.from_numpy(hr).permute(2, 0, 1)[None].double() / 255
-    lr = quantize(degrade(image, torch.from_numpy(kernel), scale))[0]
+    lr = quantize(degrade(image, torch.from_numpy(kernel), scale, downsample))[0]
     return (255 * lr).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
@@ -233,7 +244,7 @@ def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> 
         bicubic = imresize(hr, 1 / scale)
         for blur in setting.blurs(name):
             _write_png(folder, "HR", scale, blur.name, hr)
-            _write_png(folder, "LRblur", scale, blur.name, degrade_image(hr, blur.kernel, scale))
+            _write_png(folder, "LRblur", scale, blur.name, degrade_image(hr, blur.kernel, scale, setting.downsample))
             _write_png(folder, "Bic", scale, blur.name, bicubic)
             np.save(_made(folder / "kernel" / f"x{scale}") / f"{blur.name}.npy", blur.kernel.astype(np.float32))
             sizes = {"hr_size": hr.shape[:2], "lr_size": bicubic.shape[:2]}

@@ -82,7 +82,8 @@ def image_size(path: Path) -> tuple[int, int]:
                 width, height = image.size
                 if isinstance(image, TiffImageFile):  # whose size some versions of Pillow have turned already
                     width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
-                transposed = image.getexif().get(EXIF_ORIENTATION) in EXIF_TRANSPOSED
+                exif = Image.Image.getexif(image)  # the method that PNG overrides decodes the whole image first
+                transposed = exif.get(EXIF_ORIENTATION) in EXIF_TRANSPOSED
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is not an image, or it is truncated") from error
     return (width, height) if transposed else (height, width)

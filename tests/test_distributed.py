@@ -1,0 +1,113 @@
+"""Several processes make the run that one makes; what one of them suffers ends all."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT
+from plidenet import distributed
+from plidenet.errors import UserError
+from training_setup import Run, assert_identical, assert_same_curves
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+
+RANK_1_DIES = """
+import os, runpy, sys
+from plidenet.training import Trainer
+step = Trainer.train_step
+def dying(self, *arguments):
+    if self.iteration == 2 and os.environ["RANK"] == "1":
+        raise RuntimeError("rank 1 has died")
+    return step(self, *arguments)
+Trainer.train_step = dying
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def torchrun(command):
+    finished = subprocess.run([*TORCHRUN, *command], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return finished.returncode, finished.stdout + finished.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_curve_of_one(run):
+    setting = ("network_G.setting.drop_path=0", "train.niter=5", "train.lr_G=1e-4", "data.cache=ram")
+    run.train("name=one", *setting)
+    status, output = torchrun(run.command("name=two", *setting)[1:])
+    assert status == 0, output
+    one, two = run.curves("one"), run.curves("two")
+    assert_same_curves(one, two)
+    validation = {tuple(row[:2]): float(row[2]) for row in one if row[1].startswith("val/")}
+    assert validation.keys() == {tuple(row[:2]) for row in two if row[1].startswith("val/")}
+    for iteration, name, value in two:
+        if name.startswith("val/"):
+            assert float(value) == pytest.approx(validation[iteration, name], abs=2e-3)
+    assert output.count("iteration 5: saved") == 1
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_ends_the_run_with_its_error(run):
+    program = run.folder / "dying.py"
+    program.write_text(RANK_1_DIES)
+    status, output = torchrun([str(program), *run.command("train.niter=50")[1:]])
+    assert status != 0
+    assert "rank 1 has died" in output
+
+
+@pytest.mark.slow
+def test_a_signal_to_two_processes_saves_once_and_resumes(run):
+    setting = ("train.niter=100000", "logger.save_checkpoint_freq=100000", "train.val_freq=100000")
+    process = run.start([*TORCHRUN, *run.command(*setting)[1:]])
+    for line in process.stdout:
+        if "iteration 3/" in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    rest = process.stdout.read()
+    process.wait()
+    assert rest.count("stopped on request") == 1, rest
+    (state,) = (run.folder / "experiments/run/training_states").iterdir()
+    assert run.trainer("path.resume_state=auto").iteration == int(state.stem) >= 3
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused(run, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setattr(distributed, "gather_interleaved", list)
+    with pytest.raises(UserError, match="a batch of 4 images cannot be divided equally among 3 processes"):
+        run.trainer()
+
+
+def test_processes_that_would_resume_from_different_states_are_stopped(run, monkeypatch):
+    monkeypatch.setattr(distributed, "gather_interleaved", lambda iterations: [*iterations, 7])
+    with pytest.raises(UserError, match="different training states"):
+        run.trainer()
+
+
+def test_shares_are_joined_in_the_order_of_the_whole(monkeypatch):
+    shares = [[0, 3, 6], [1, 4], [2, 5]]
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setattr(
+        torch.distributed, "all_gather_object", lambda into, mine: into.__setitem__(slice(None), shares)
+    )
+    assert distributed.gather_interleaved(shares[0]) == list(range(7))
+
+
+def test_gradients_become_their_means(monkeypatch):
+    parameters = [
+        torch.nn.Parameter(torch.zeros(2, 3)),
+        torch.nn.Parameter(torch.zeros(4)),
+        torch.nn.Parameter(torch.zeros(1)),
+    ]
+    parameters[0].grad, parameters[1].grad = torch.arange(6.0).view(2, 3), torch.ones(4)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values: values.mul_(3))
+    distributed.average_gradients(parameters)
+    assert_identical([p.grad for p in parameters[:2]], [1.5 * torch.arange(6.0).view(2, 3), 1.5 * torch.ones(4)])
+    assert parameters[2].grad is None

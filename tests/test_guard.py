@@ -1,0 +1,144 @@
+"""Divergence: steps that are not finite are skipped, collapses undone, hopeless runs ended with advice."""
+
+import math
+
+import pytest
+import torch
+from plidenet.config.schema import Guard
+from plidenet.errors import UserError
+from plidenet.training import Trainer
+from plidenet.training.guard import DivergenceGuard
+from plidenet.training.validation import Validator
+from training_setup import Run, assert_identical
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def poison(monkeypatch, iterations):
+    """Make the HR images of some iterations not finite, and with them loss and gradients."""
+    step = Trainer.train_step
+
+    def poisoned(self, batch, *arguments):
+        if self.iteration in iterations:
+            batch = {**batch, "lq": torch.zeros(4, 3, 16, 16, dtype=torch.uint8), "gt": batch["gt"] * math.nan}
+        return step(self, batch, *arguments)
+
+    monkeypatch.setattr(Trainer, "train_step", poisoned)
+
+
+def validate_with(monkeypatch, values):
+    """Let validation report given PSNRs, one after the other."""
+    remaining = iter(values)
+    monkeypatch.setattr(Validator, "measure", lambda *_: next(remaining))
+
+
+def learning_rates(run):
+    return [float(value) for _, name, value in run.curves("run") if name == "lr"]
+
+
+def test_a_step_that_is_not_finite_changes_nothing_but_the_count(run, monkeypatch):
+    poison(monkeypatch, {1})
+    trainer = run.trainer()
+    batches = iter(trainer.batches)
+    trainer.train_step(next(batches))
+    before = {name: value.clone() for name, value in trainer.net.state_dict().items()}
+    averages = {name: value.clone() for name, value in trainer.ema.state_dict().items()}
+    assert math.isnan(trainer.train_step(next(batches))["loss/total"])
+    assert_identical(before, dict(trainer.net.state_dict()))
+    assert_identical(averages, dict(trainer.ema.state_dict()))
+    assert (trainer.guard.skipped, trainer.iteration) == (1, 2)
+    assert math.isfinite(trainer.train_step(next(batches))["loss/total"])
+    assert trainer.guard.skipped_in_a_row == 0
+
+
+def test_steps_in_a_row_that_are_not_finite_lead_back_to_the_last_good_weights_and_optimizer(run, monkeypatch, caplog):
+    poison(monkeypatch, {3, 4})
+    validate_with(monkeypatch, [20.0, 21.0])
+    with caplog.at_level("WARNING", "plidenet"):
+        run.train("guard.max_skips=2", "logger.save_checkpoint_freq=1", "logger.keep=6")
+    assert (
+        "2 steps in a row were not finite; back to the weights of iteration 3, learning rate times 0.5" in caplog.text
+    )
+    after, good = run.state("run", 5), run.state("run", 3)
+    assert after["iteration"] == 5
+    for part in ("net", "ema"):
+        assert_identical(after["weights"][part], good["weights"][part])
+    assert_identical(after["weights"]["optimizer"]["state"], good["weights"]["optimizer"]["state"])
+    assert learning_rates(run) == pytest.approx([1e-3] * 5 + [5e-4])
+
+
+@pytest.mark.parametrize("collapsed", [15.0, math.nan])
+def test_a_fall_in_validation_leads_back_to_the_last_good_weights(run, monkeypatch, caplog, collapsed):
+    validate_with(monkeypatch, [20.0, collapsed, 20.5])
+    setting = ("train.val_freq=2", "logger.save_checkpoint_freq=1", "logger.keep=6")
+    with caplog.at_level("WARNING", "plidenet"):
+        trainer = run.train(*setting)
+    assert f"iteration 4: validation fell to {collapsed:.2f} dB, from 20.00 dB at best; back to" in caplog.text
+    assert_identical(run.state("run", 4)["weights"]["net"], run.state("run", 2)["weights"]["net"])
+    assert trainer.best_psnr == 20.5
+    assert trainer.guard.returns == 1
+
+
+def test_training_goes_on_after_a_return_without_harming_what_it_returned_to(run, monkeypatch):
+    validate_with(monkeypatch, [20.0, 1.0, 1.0])
+    trainer = run.train("train.val_freq=2", "logger.save_checkpoint_freq=1", "logger.keep=6")
+    assert_identical(run.state("run", 6)["weights"]["net"], run.state("run", 2)["weights"]["net"])
+    assert not torch.equal(run.state("run", 5)["weights"]["net"]["wiener.mixture"], trainer.net.wiener.mixture)
+
+
+def test_a_small_fall_is_no_collapse(run, monkeypatch):
+    validate_with(monkeypatch, [20.0, 18.5])
+    assert run.train().guard.returns == 0
+
+
+def test_without_validation_the_last_good_weights_are_those_of_val_freq(run, monkeypatch):
+    poison(monkeypatch, {4})
+    trainer = run.train("datasets.val=", "guard.max_skips=1", "train.niter=5")
+    assert trainer.last_good["iteration"] == 5
+    assert_identical(run.state("run", 5)["weights"]["net"], trainer.net.state_dict())
+    assert trainer.guard.returns == 1
+
+
+def test_a_run_beyond_rescue_ends_with_advice(run, run_script, monkeypatch):
+    poison(monkeypatch, range(100))
+    finished = run_script("train/train.py", "-opt", run.opt, "guard.max_skips=1", "guard.max_returns=2")
+    assert finished.status == 2
+    assert "error: training diverged" in finished.err
+    assert "after 2 returns" in finished.err
+    assert "lower train.lr_G" in finished.err
+
+
+def test_a_resumed_run_remembers_its_returns(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        validate_with(patch, [20.0, 1.0])
+        run.train("train.niter=4", "train.val_freq=2")
+    trainer = run.trainer("path.resume_state=auto")
+    assert trainer.guard.returns == 1
+    assert trainer.last_good["iteration"] == 2
+
+
+def test_strengths_of_the_wiener_filters_are_bounded_and_logged(run):
+    trainer = run.trainer("train.niter=1")
+    trainer.net.wiener.log_strengths.data.fill_(-40.0)
+    trainer.fit()
+    logged = {name: float(value) for _, name, value in run.curves("run")[1:]}
+    assert logged["wiener_strength_0"] == pytest.approx(1e-10, rel=1e-4)
+    assert math.isfinite(logged["loss/total"])
+
+
+@pytest.mark.parametrize(
+    ("psnr", "best", "dropped"),
+    [(26.9, 30, True), (27.1, 30, False), (math.nan, 30, True), (5.0, -math.inf, False), (math.nan, -math.inf, True)],
+)
+def test_what_counts_as_a_fall(psnr, best, dropped):
+    assert DivergenceGuard(Guard()).has_dropped(psnr, best) is dropped
+
+
+def test_returns_beyond_the_limit_raise():
+    guard = DivergenceGuard(Guard(max_returns=1))
+    guard.count_return("a reason")
+    with pytest.raises(UserError, match="a reason"):
+        guard.count_return("a reason")

@@ -1,0 +1,166 @@
+"""Interrupted runs: resumed bit for bit, killed at any moment, stopped on request, faced with a full disk."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from plidenet.errors import UserError
+from plidenet.training import Trainer
+from training_setup import Run, assert_identical
+
+AUTO = "path.resume_state=auto"
+
+# The training program, killed by SIGKILL in the middle of writing the state of iteration 4.
+KILLED_WHILE_SAVING = """
+import io, os, runpy, signal, sys, torch
+write = torch.save
+def half(content, file):
+    whole = io.BytesIO()
+    write(content, whole)
+    if content.get("iteration") == 4:
+        file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    file.write(whole.getvalue())
+torch.save = half
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+# The training program where no file may grow beyond 100 kB: writing fails as it does on a full disk.
+ON_A_FULL_DISK = """
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def under(driver, command):
+    """The command line of a program that runs under a driver."""
+    return [sys.executable, "-c", f"import sys; sys.argv = sys.argv[1:]\n{driver}", *command[1:]]
+
+
+def assert_same_end(run, one, other):
+    """Two runs end with the same weights, averages, optimizer, guard and loss log."""
+    ends = [run.state(name, 6) for name in (one, other)]
+    for end in ends:
+        end.pop("options")  # they hold the name
+    assert_identical(*ends)
+    assert run.curves(one) == run.curves(other)
+
+
+def crash_before(monkeypatch, iteration):
+    step = Trainer.train_step
+
+    def crashing(self, *arguments):
+        if self.iteration == iteration:
+            raise RuntimeError("the machine is gone")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "train_step", crashing)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        (),
+        ("datasets.train.n_workers=2",),
+        ("train.accumulate=2", "data.cache=ram"),
+        ("train.precision=bf16", "train.grad_clip_norm=0.1", "train.warmup_iter=3"),
+    ],
+)
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(run, monkeypatch, setting):
+    run.train("name=whole", *setting)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="the machine is gone"):
+        crash_before(patch, 5)
+        run.train("name=parts", *setting)
+    assert not (run.folder / "experiments/parts/training_states/6.state").exists()
+    assert run.train("name=parts", AUTO, *setting).iteration == 6
+    assert_same_end(run, "whole", "parts")
+
+
+def test_a_run_killed_while_saving_goes_on_from_the_state_before(run, caplog):
+    run.train("name=whole")
+    finished = subprocess.run(under(KILLED_WHILE_SAVING, run.command("name=killed")), capture_output=True)
+    assert finished.returncode == -signal.SIGKILL
+    states = run.folder / "experiments/killed/training_states"
+    assert {path.suffix for path in states.iterdir()} == {".state", ".tmp"}
+    with caplog.at_level("INFO", "plidenet"):
+        run.train("name=killed", AUTO)
+    assert re.search(r"resuming from .*/2\.state at iteration 2", caplog.text)
+    assert {path.name for path in states.iterdir()} == {"2.state", "4.state", "6.state"}
+    assert_same_end(run, "whole", "killed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_well(run, number):
+    process = run.start(
+        run.command("train.niter=100000", "logger.save_checkpoint_freq=100000", "train.val_freq=100000")
+    )
+    for line in process.stdout:
+        if "iteration 3/" in line:
+            process.send_signal(number)
+            break
+    rest = process.stdout.read()
+    assert process.wait() == 0, rest
+    assert "stopped on request" in rest
+    (state,) = (run.folder / "experiments/run/training_states").iterdir()
+    assert int(state.stem) >= 3
+    assert f"iteration {state.stem}: saved" in rest
+
+
+def test_auto_passes_over_a_damaged_state_and_says_so(run, caplog):
+    run.train()
+    states = run.folder / "experiments/run/training_states"
+    (states / "6.state").write_bytes((states / "6.state").read_bytes()[:5000])
+    with caplog.at_level("INFO", "plidenet"):
+        trainer = run.trainer(AUTO)
+    assert trainer.iteration == 4
+    assert re.search(r"passed over: .*6\.state cannot be read", caplog.text)
+    assert re.search(r"resuming from .*4\.state", caplog.text)
+
+
+def test_auto_starts_afresh_where_there_is_nothing(run, caplog):
+    with caplog.at_level("INFO", "plidenet"):
+        assert run.trainer(AUTO).iteration == 0
+    assert "this is a fresh start" in caplog.text
+
+
+def test_options_that_changed_since_the_state_are_named(run, caplog):
+    run.train("train.niter=2")
+    with caplog.at_level("WARNING", "plidenet"):
+        run.trainer(AUTO, "train.niter=2", "train.lr_G=0.5")
+    assert "not as it was when that state was saved: train.lr_G: 0.5" in caplog.text
+
+
+def test_a_state_of_another_network_is_refused(run):
+    run.train("train.niter=2")
+    with pytest.raises(UserError, match=r"2\.state does not fit this network"):
+        run.trainer(AUTO, "network_G.setting.embed_dim=16")
+
+
+@pytest.mark.parametrize(("state", "message"), [("none.state", "no checkpoint at"), ("options.yml", "cannot be read")])
+def test_a_state_that_is_none_is_refused(run, state, message):
+    with pytest.raises(UserError, match=message):
+        run.trainer(f"path.resume_state={run.folder / state}")
+
+
+def test_a_full_disk_ends_the_run_clearly_and_leaves_the_state_before_alone(run):
+    run.train("train.niter=2")
+    states = run.folder / "experiments/run/training_states"
+    before = (states / "2.state").read_bytes()
+    assert len(before) > 100_000
+    finished = subprocess.run(under(ON_A_FULL_DISK, run.command(AUTO)), capture_output=True, text=True, cwd=ROOT)
+    assert finished.returncode == 2
+    (line,) = finished.stderr.strip().splitlines()
+    assert re.fullmatch(r"error: .* cannot be written: File too large; what was there before is unharmed", line)
+    assert {path.name for path in states.iterdir()} == {"2.state"}
+    assert (states / "2.state").read_bytes() == before

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Make a benchmark set ready for testing: the images and kernels of generate_mod_blur_LR_bic.py and LMDBs of them.
 
-Everything goes to <save>/<name>/setting1 or setting2, where several scales live beside each other. What is printed
-belongs under `datasets:` of a test option file.
+Setting 1 (the default) is Gaussian8; --setting2 makes a set like DIV2KRK of any images, downsampled by MATLAB's bicubic
+or, with --downsample direct, by keeping every scale-th pixel of the blurred image.
+
+Everything goes to <save>/<name>/setting1, setting2 or setting2_direct, where several scales live beside each other.
+What is printed belongs under `datasets:` of a test option file.
 """
 
 import sys
@@ -10,6 +13,7 @@ import textwrap
 from pathlib import Path
 
 from plidenet.cli import parser, run
+from plidenet.errors import UserError
 
 
 def main() -> None:
@@ -20,6 +24,9 @@ def main() -> None:
     arguments.add_argument("--scale", type=int, required=True, choices=(2, 3, 4), help="HR size / LR size")
     arguments.add_argument("--setting2", action="store_true", help="random anisotropic kernels instead of Gaussian8")
     arguments.add_argument("--seed", type=int, default=0, help="of --setting2 (default 0)")
+    arguments.add_argument(
+        "--downsample", default="bicubic", choices=("bicubic", "direct"), help="of --setting2 (default bicubic)"
+    )
     arguments.add_argument("--format", default="dan", choices=("dan", "basicsr"), help="of the LMDBs (default dan)")
     options = arguments.parse_args()
 
@@ -28,7 +35,10 @@ def main() -> None:
     from plidenet.degradation import gaussian8_sigmas
 
     if options.setting2:
-        folder, setting = "setting2", setting2(options.seed, 21)
+        folder = "setting2" if options.downsample == "bicubic" else "setting2_direct"
+        setting = setting2(options.seed, 21, options.scale, options.downsample)
+    elif options.downsample == "direct":
+        raise UserError("--downsample direct goes with --setting2: Gaussian8 is downsampled by bicubic")
     else:
         folder, setting = "setting1", setting1(gaussian8_sigmas(options.scale), 21)
     save = options.save / options.name / folder

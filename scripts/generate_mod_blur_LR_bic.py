@@ -35,7 +35,7 @@ def main() -> None:
     from plidenet.degradation import gaussian8_sigmas
 
     if options.setting2:
-        setting = setting2(options.seed, options.ksize)
+        setting = setting2(options.seed, options.ksize, options.scale)
     else:
         setting = setting1(options.sigmas or gaussian8_sigmas(options.scale), options.ksize)
     generate_blurred(options.source, options.save, options.scale, setting)

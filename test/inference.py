@@ -18,7 +18,7 @@ def main() -> None:
     given = arguments.parse_intermixed_args()
 
     from plidenet.config import load_options
-    from plidenet.evaluation.tester import infer
+    from plidenet.evaluation.inference import infer
     from plidenet.logs import log_to_screen
 
     log_to_screen()

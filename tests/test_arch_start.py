@@ -43,6 +43,7 @@ def test_the_start_is_a_normal_of_width_0_02_in_estimator_and_refinement():
 
 
 def test_upsampler_and_embedding_start_as_torch_does():
+    torch.manual_seed(0)
     net = build_network("PL_IDENet", embed_dim=8, depths=(1, 1, 1, 1))
     for part in (net.upsampler.conv_first, net.upsampler.conv_last, net.embedding[1], net.estimator.up_1):
         fan_in = part.weight[0].numel()

@@ -171,6 +171,8 @@ def test_nothing_but_tables_is_saved_where_images_are_not_wanted(write_options, 
         "lmdb.csv",
         "table.csv",
         "table.md",
+        "widths.csv",
+        "widths.md",
     ]
 
 

@@ -65,6 +65,8 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
     brings_filter_scale = FILTER_SCALE in state and FILTER_SCALE not in own and REGULARIZERS in own
     if brings_filter_scale:
         own[FILTER_SCALE] = own[REGULARIZERS].new_zeros(len(own[REGULARIZERS]))
+    if FILTER_SCALE in own and REGULARIZERS in state:  # without a scale, every factor exp(s_i) is 1
+        state.setdefault(FILTER_SCALE, torch.zeros_like(own[FILTER_SCALE], device="cpu"))
     absent = [name for name in own if name not in state]
     unknown = [name for name in state if name not in own]
     misfits = [name for name in own if name in state and state[name].shape != own[name].shape]

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from plidenet.autocast import autocast_off
+
 
 def conv_BHWC(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Apply a convolution to a feature map laid out (B,H,W,C)."""
@@ -111,7 +113,7 @@ class ChannelAttention(nn.Module):
 
     def _attention(self, query: Tensor, key: Tensor) -> Tensor:
         """Softmax of the cosine similarities of channels, (B,heads,c,c), in float32."""
-        with torch.autocast(query.device.type, enabled=False):
+        with autocast_off(query.device):
             query, key = F.normalize(query.float(), dim=-2), F.normalize(key.float(), dim=-2)
             similarity = query.transpose(-2, -1) @ key
             return (similarity * self.temperature[:, None, None]).softmax(dim=-1)

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.fft import irfft, irfft2, rfft, rfft2
 from torch.nn import functional as F
 
+from plidenet.autocast import autocast_off
+
 
 class WienerDeconvolution(nn.Module):
     """Divide the blur out of an image, with learned regularization.
@@ -58,7 +60,7 @@ class WienerDeconvolution(nn.Module):
         self.filter_scale = nn.Parameter(self.regularizers.new_zeros(len(self.regularizers)))
 
     def forward(self, image: Tensor, kernel: Tensor) -> Tensor:
-        with torch.autocast(image.device.type, enabled=False):
+        with autocast_off(image.device):
             return self._deconvolve(image.float(), kernel.float())
 
     def _deconvolve(self, image: Tensor, kernel: Tensor) -> Tensor:

@@ -98,9 +98,7 @@ class Network:
     """The network to build."""
 
     which_model_G: str = option(REQUIRED, "registered name: PL_IDENet, PL_IDENet_E, Bicubic")
-    setting: Mapping[str, Any] = option(
-        REQUIRED, "the constructor's arguments; `scale` is filled in where it is absent"
-    )
+    setting: Mapping[str, Any] = option(REQUIRED, "the constructor's arguments; `scale` is filled in if absent")
 
     accepted: ClassVar[Mapping[str, str]] = {}
 
@@ -236,6 +234,7 @@ class Test:
     """What testing writes besides the tables."""
 
     save_images: bool = option(True, "write the SR images and the estimated kernels")
+    perceptual: tuple[str, ...] = option((), "further metrics, of the package pyiqa: lpips, dists, niqe, ...")
 
     accepted: ClassVar[Mapping[str, str]] = {}
 

@@ -118,9 +118,9 @@ def setting2(seed: int, size: int, scale: int, downsample: Downsampling = "bicub
     def blurs(name: str) -> list[Blur]:
         digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        drawn = torch.stack(draw_anisotropic(1, *SETTING2_WIDTHS, generator)).double()
-        kernel = disturb_taps(anisotropic_gaussian(size, *drawn, center=center), generator)[0].numpy()
-        parameters = dict(zip(("width_1", "width_2", "angle"), drawn[:, 0].tolist(), strict=True))
+        width_1, width_2, angle = (drawn.double() for drawn in draw_anisotropic(1, *SETTING2_WIDTHS, generator))
+        kernel = disturb_taps(anisotropic_gaussian(size, width_1, width_2, angle, center), generator)[0].numpy()
+        parameters = {"width_1": width_1.item(), "width_2": width_2.item(), "angle": angle.item()}
         return [Blur(name, kernel, parameters)]
 
     description = {"setting": 2, "ksize": size, "seed": seed, "downsample": downsample, "center": center}

@@ -12,12 +12,14 @@ from plidenet.degradation.kernels import (
     random_isotropic,
     random_kernels,
 )
-from plidenet.degradation.pipeline import blur, degrade, quantize
+from plidenet.degradation.pipeline import Downsampling, blur, degrade, direct_center, quantize
 
 __all__ = [
+    "Downsampling",
     "anisotropic_gaussian",
     "blur",
     "degrade",
+    "direct_center",
     "disturb_taps",
     "draw_anisotropic",
     "gaussian8_sigmas",

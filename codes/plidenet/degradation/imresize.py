@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plidenet.autocast import autocast_off
+
 Image = TypeVar("Image", np.ndarray, Tensor)
 
 
@@ -62,7 +64,7 @@ def _plans(old: tuple[int, ...], factor: float | None, size: tuple[int, int] | N
 
 def _resize_tensor(image: Tensor, rows: Plan, columns: Plan) -> Tensor:
     dtype = torch.promote_types(image.dtype, torch.float32)
-    with torch.autocast(image.device.type, enabled=False):
+    with autocast_off(image.device):
         left = _matrix_on(*rows, dtype, image.device)
         right = _matrix_on(*columns, dtype, image.device)
         return left @ image.to(dtype) @ right.mT

@@ -45,7 +45,9 @@ def isotropic_gaussian(size: int, sigma: float | Tensor) -> Tensor:
     return anisotropic_gaussian(size, sigma, sigma, 0.0)
 
 
-def anisotropic_gaussian(size: int, width_1: float | Tensor, width_2: float | Tensor, angle: float | Tensor) -> Tensor:
+def anisotropic_gaussian(
+    size: int, width_1: float | Tensor, width_2: float | Tensor, angle: float | Tensor, center: float = 0.0
+) -> Tensor:
     """Gaussian kernels with covariance R diag(width_1^2, width_2^2) R^T, R the rotation by `angle`.
 
     Args:
@@ -53,6 +55,7 @@ def anisotropic_gaussian(size: int, width_1: float | Tensor, width_2: float | Te
         width_1: width > 0 along the axis at `angle`; a number or a tensor (B,), whose device and dtype count.
         width_2: width > 0 across it; a number or (B,).
         angle: in radians, from the x axis towards the y axis; a number or (B,).
+        center: of the Gaussian, in pixels to the right of and below the central tap (default 0: on it).
 
     Returns:
         (size,size) for numbers, (B,size,size) for tensors.
@@ -66,7 +69,7 @@ def anisotropic_gaussian(size: int, width_1: float | Tensor, width_2: float | Te
     w1 = w1 if w1.is_floating_point() else w1.float()  # integer widths would truncate the angle
     w2 = torch.as_tensor(width_2).to(w1)[..., None, None]
     phi = torch.as_tensor(angle).to(w1)[..., None, None]
-    x = _axis(size, w1)
+    x = _axis(size, w1) - center
     y = x[:, None]
     along = x * phi.cos() + y * phi.sin()
     across = y * phi.cos() - x * phi.sin()

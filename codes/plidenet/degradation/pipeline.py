@@ -1,29 +1,51 @@
 """From HR to LR: blur, downsample, round. Training, the LR-consistency loss and the benchmark scripts all use this."""
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from plidenet.degradation.imresize import imresize
 
+Downsampling = Literal["bicubic", "direct"]
 
-def degrade(image: Tensor, kernel: Tensor, scale: int) -> Tensor:
-    """Blur and downsample by MATLAB's antialiased bicubic: the degradation of TIP 2024, without rounding.
+
+def degrade(image: Tensor, kernel: Tensor, scale: int, downsample: Downsampling = "bicubic") -> Tensor:
+    """Blur and downsample, without rounding.
+
+    "bicubic" is MATLAB's, antialiased: the degradation of TIP 2024. Its LR pixel i lies at scale*i + (scale - 1)/2 in
+    HR pixels, in the middle of those that it stands for. "direct" keeps every scale-th pixel of the blurred image,
+    scale*i + (scale - 1)//2. At even scales there is no pixel in the middle, and that one lies half a pixel to the
+    left of it and above: there a kernel whose center is at `direct_center(scale)` keeps the LR image where bicubic
+    puts it, and one that is centered on its middle tap moves it by half an HR pixel.
 
     Args:
         image: (B,C,H,W).
         kernel: (k,k), (B,k,k) or (B,1,k,k), k odd, k//2 < H, W.
         scale: HR size / LR size.
+        downsample: "bicubic" (default) or "direct".
 
     Returns:
         (B,C,H/scale,W/scale), not clamped: bicubic overshoots. Differentiable in both tensors; at least float32.
 
     Raises:
-        ValueError: sizes that do not divide by the scale or do not fit the kernel.
+        ValueError: sizes that do not divide by the scale or do not fit the kernel, or another downsampling.
     """
+    if downsample not in get_args(Downsampling):
+        raise ValueError(f"downsample must be 'bicubic' or 'direct', not '{downsample}'")
     if image.shape[-2] % scale or image.shape[-1] % scale:
         raise ValueError(f"an image of {image.shape[-2]}x{image.shape[-1]} does not divide by the scale {scale}")
-    return imresize(blur(image, kernel), 1 / scale)
+    blurred = blur(image, kernel)
+    if downsample == "bicubic":
+        return imresize(blurred, 1 / scale)
+    first = (scale - 1) // 2
+    return blurred[..., first::scale, first::scale]
+
+
+def direct_center(scale: int) -> float:
+    """Where the middle of an LR pixel lies, to the right of and below the HR pixel that "direct" keeps: 1/2 or 0."""
+    return (scale - 1) / 2 - (scale - 1) // 2
 
 
 def blur(image: Tensor, kernel: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
-"""Result tables: per set as Markdown and CSV, per image as CSV."""
+"""Result tables of one network: per set as Markdown and CSV, per image as CSV."""
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from plidenet.evaluation.evaluator import ImageResult
+from plidenet.evaluation.markup import markdown, write_csv
 from plidenet.metrics import Score
 
 METRICS = tuple(field.name for field in dataclasses.fields(Score))
@@ -29,8 +29,12 @@ class SetResult:
 
 def summarize(dataset: str, crop_border: int, results: Sequence[ImageResult]) -> SetResult:
     """The mean over the images of a set (at least one)."""
-    means = {name: fmean(getattr(result.score, name) for result in results) for name in METRICS}
-    return SetResult(dataset, len(results), crop_border, Score(**means))
+    return SetResult(dataset, len(results), crop_border, mean_score(results))
+
+
+def mean_score(results: Sequence[ImageResult]) -> Score:
+    """The mean over images (at least one)."""
+    return Score(**{name: fmean(getattr(result.score, name) for result in results) for name in METRICS})
 
 
 def format_score(score: Score) -> list[str]:
@@ -40,29 +44,16 @@ def format_score(score: Score) -> list[str]:
 
 def to_markdown(rows: Sequence[SetResult]) -> str:
     """A Markdown table, one row per set."""
-    cells = [list(COLUMNS), *(row.cells() for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
-    lines = [
-        "| " + " | ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|")
-    return "\n".join(lines) + "\n"
+    return markdown(COLUMNS, [row.cells() for row in rows])
 
 
 def write_tables(folder: Path, rows: Sequence[SetResult], caption: str) -> None:
     """Write table.md (with the caption beneath) and table.csv."""
     (folder / "table.md").write_text(f"{to_markdown(rows)}\n{caption}\n", encoding="utf-8")
-    _write_csv(folder / "table.csv", COLUMNS, [row.cells() for row in rows])
+    write_csv(folder / "table.csv", COLUMNS, [row.cells() for row in rows])
 
 
 def write_image_scores(path: Path, results: Sequence[ImageResult]) -> None:
     """Write one line per image: name, scores, seconds."""
     rows = [[result.key, *format_score(result.score), f"{result.seconds:.3f}"] for result in results]
-    _write_csv(path, ("image", *METRICS, "seconds"), rows)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_csv(path, ("image", *METRICS, "seconds"), rows)

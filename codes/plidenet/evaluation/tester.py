@@ -1,129 +1,138 @@
-"""Test a network on all the sets of an option file, and restore one's own images."""
+"""Test networks on the sets of their option files, and write what comes of it. Several processes share the images."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
-import numpy as np
 import torch
-from torch import nn
 
-from plidenet.archs import build_network
-from plidenet.checkpoint import load_checkpoint
+from plidenet import complexity, distributed
 from plidenet.cli import progress
 from plidenet.config import Options
-from plidenet.data.build import build_dataset
-from plidenet.data.images import named_images, read_image, write_image
-from plidenet.data.loaders import build_eval_loader
 from plidenet.device import choose_device
-from plidenet.errors import UserError
-from plidenet.evaluation.evaluator import Restored, evaluate, restore
-from plidenet.evaluation.figures import draw_kernel
-from plidenet.evaluation.tables import SetResult, summarize, to_markdown, write_image_scores, write_tables
+from plidenet.evaluation.breakdown import break_down, write_breakdown
+from plidenet.evaluation.candidate import Candidate, TestSet, prepare
+from plidenet.evaluation.comparison import require_comparable, write_comparison
+from plidenet.evaluation.evaluator import Restored, evaluate
+from plidenet.evaluation.measurement import Cost, MeasuredSet, Measurement
+from plidenet.evaluation.memory import PeakMemory
+from plidenet.evaluation.notes import caption
+from plidenet.evaluation.saving import ImageSaver, ignore
+from plidenet.evaluation.tables import summarize, to_markdown, write_image_scores, write_tables
 
 log = logging.getLogger(__name__)
+Keep = Callable[[Restored, Mapping], None]
+NOTHING = "Nothing was measured: no set has HR images."
 
 
 def test(options: Options) -> str:
     """Measure the network on every set that is not for training, and write results/<name>.
 
-    The folder gets table.md and table.csv, <set>.csv with the scores of each image and, unless `test.save_images` is
-    off, <set>/<image>.png and <set>/kernels/<image>.npy and .png.
+    The folder gets table.md and table.csv, widths.md and widths.csv for sets with several kernel widths, <set>.csv with
+    the scores of each image and, unless `test.save_images` is off, <set>/<image>.png and <set>/kernels/<image>.npy and
+    .png. Of several processes, each saves the images that it restores, and the main one writes the tables.
 
     Returns:
-        the table, as Markdown, with its caption (no table where all sets are LR images alone).
+        the tables, as Markdown, with their caption (no table where all sets are LR images alone).
 
     Raises:
         UserError: missing weights or data, pairs that do not match: all found before the first image is restored.
     """
-    device = choose_device(options)
-    sets = {key: dataset for key, dataset in options.datasets.items() if not key.startswith("train")}
-    for key, dataset in sets.items():
-        if dataset.mode == "GT":
-            raise UserError(f"datasets.{key} needs LR images: mode LQGT, or LQ to restore without measuring")
-    loaders = {
-        dataset.name: build_eval_loader(build_dataset(dataset, options.scale, False), dataset.n_workers)
-        for dataset in sets.values()
-    }
-    if not loaders:
-        raise UserError("testing needs a section datasets.test1")
-    net = prepare_network(options, device)
-
-    folder = options.path.results_root / options.name
-    folder.mkdir(parents=True, exist_ok=True)
-    rows: list[SetResult] = []
-    for name, loader in loaders.items():
-        saver = ImageSaver(folder / name, options.suffix) if options.test.save_images else ignore
-        results = evaluate(net, progress(loader, name), device, options.border, saver)
-        if results:
-            write_image_scores(folder / f"{name}.csv", results)
-            rows.append(summarize(name, options.border, results))
-    log.info("results are in %s", folder)
-    if not rows:
-        return "Nothing was measured: no set has HR images."
-    caption = (
-        f"{options.network_G.which_model_G}, scale {options.scale}. Mean over the images of each set; {options.border} "
-        "pixels cropped from each side; output clamped and rounded to 8 bits. psnr_y and ssim_y on the luma of "
-        "BT.601 (16-235), psnr_rgb and ssim_rgb on all three channels."
-    )
-    write_tables(folder, rows, caption)
-    return f"{to_markdown(rows)}\n{caption}"
+    candidate = prepare(options)
+    measurement = measure(candidate, choose_device(options))
+    return report(measurement) if measurement else NOTHING
 
 
-def infer(options: Options, source: Path, target: Path, weights: Path | None) -> None:
-    """Restore every image of a folder: <target>/<image>.png and <target>/kernels/<image>.npy and .png.
+def compare(files: Sequence[Options], folder: Path | None) -> str:
+    """Test several networks as `test` does, and set them and published ones side by side.
 
     Args:
-        options: the network (and device) to use; the data sets are not looked at.
-        source: folder of LR images: PNG, JPEG, BMP, WebP, TIFF, gray and with alpha too.
-        target: folder to write to.
-        weights: instead of the option file's.
+        files: the option files.
+        folder: for the comparison; None is the folder `comparison` under the first file's results_root.
+
+    Returns:
+        the tables, as Markdown, with their notes.
 
     Raises:
-        UserError: missing weights or images, unreadable or too small ones, or the two folders are one.
+        UserError: as `test`, for all files before work starts, and where they cannot be compared.
     """
-    files = named_images(source)
-    if source.resolve() == target.resolve():
-        raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
-    device = choose_device(options)
-    net = prepare_network(options, device, weights).eval()
-    save = ImageSaver(target, options.suffix)
-    for name, file in progress(files.items(), source.name):
-        image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
-        save(restore(net, image, device, name), {})
-    log.info("results are in %s", target)
+    candidates = [prepare(options) for options in files]
+    require_comparable(candidates)
+    folder = folder or files[0].path.results_root / "comparison"
+    device = choose_device(files[0])
+    measurements = []
+    for candidate in candidates:
+        if measurement := measure(candidate, device):
+            report(measurement)
+            measurements.append(measurement)
+    if not measurements:
+        return NOTHING
+    if not distributed.is_main():
+        return ""
+    log.info("the comparison is in %s", folder)
+    return write_comparison(folder, measurements)
 
 
-def prepare_network(options: Options, device: torch.device, weights: Path | None = None) -> nn.Module:
-    """Build the network of an option file and load its weights, or those given."""
-    net = build_network(options.network_G.which_model_G, **options.network_setting)
-    weights = weights or options.path.pretrain_model_G
-    if weights is not None:
-        log.info("%s", load_checkpoint(net, weights, options.path.strict_load))
-    elif any(True for _ in net.parameters()):
-        raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G")
-    return net.to(device)
+def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
+    """Restore all images of a candidate and measure them; None where none of its sets has HR images."""
+    options = candidate.options
+    folder = options.path.results_root / options.name
+    size = complexity.count(candidate.net)
+    net = candidate.net.to(device)
+    peak = PeakMemory(device)
+    sets = []
+    for name, test_set in candidate.sets.items():
+        save = ImageSaver(folder / name, options.suffix) if options.test.save_images else ignore
+
+        def keep(restored: Restored, sample: Mapping, save: Keep = save) -> None:
+            peak.end()
+            save(restored, sample)
+
+        results = evaluate(net, _samples(test_set, name, peak), device, options.border, keep)
+        if results:
+            sets.append(MeasuredSet(name, test_set.conditions, results))
+    candidate.net.cpu()  # makes room for the next
+    log.info("results are in %s", folder)
+    if not sets:
+        return None
+    memory = _greatest(peak.bytes)
+    seconds = fmean(result.seconds for one in sets for result in one.results)
+    cost = Cost(size.parameters, size.multiply_adds, seconds, memory, describe(device))
+    return Measurement(options, sets, cost)
 
 
-class ImageSaver:
-    """Writes restored images and their estimated kernels.
-
-    Args:
-        folder: where the images go; kernels go to its subfolder `kernels`.
-        suffix: appended to the image names.
-    """
-
-    def __init__(self, folder: Path, suffix: str | None) -> None:
-        self.folder, self.suffix = folder, f"_{suffix}" if suffix else ""
-
-    def __call__(self, restored: Restored, sample: Mapping) -> None:
-        write_image(self.folder / f"{restored.key}{self.suffix}.png", restored.image.permute(1, 2, 0).cpu().numpy())
-        if restored.kernel is not None:
-            kernels = self.folder / "kernels"
-            kernels.mkdir(exist_ok=True)
-            np.save(kernels / f"{restored.key}.npy", restored.kernel.numpy())
-            write_image(kernels / f"{restored.key}.png", draw_kernel(restored.kernel.numpy()))
+def report(measurement: Measurement) -> str:
+    """Write the tables of one network to results/<name>, in the main process, and return them as Markdown."""
+    options = measurement.options
+    rows = [summarize(one.name, options.border, one.results) for one in measurement.sets]
+    text = caption(measurement)
+    if not distributed.is_main():
+        return ""
+    folder = options.path.results_root / options.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in measurement.sets:
+        write_image_scores(folder / f"{one.name}.csv", one.results)
+    write_tables(folder, rows, text)
+    broken_down = [line for one in measurement.sets if (line := break_down((one.name,), one))]
+    widths = write_breakdown(folder, ["dataset"], broken_down)
+    return "\n".join(filter(None, (f"{to_markdown(rows)}\n{text}\n", widths)))
 
 
-def ignore(restored: Restored, sample: Mapping) -> None:
-    """Instead of an ImageSaver: keep nothing."""
+def describe(device: torch.device) -> str:
+    """A device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"a CPU (torch threads: {torch.get_num_threads()})"
+
+
+def _samples(test_set: TestSet, name: str, peak: PeakMemory) -> Iterator[Mapping]:
+    """The samples of a set, with a progress bar and the start of each one's memory measurement."""
+    for sample in progress(test_set.loader, name) if distributed.is_main() else test_set.loader:
+        peak.begin()
+        yield sample
+
+
+def _greatest(memory: int | None) -> int | None:
+    known = [number for number in distributed.gather_interleaved([memory]) if number is not None]
+    return max(known, default=None)

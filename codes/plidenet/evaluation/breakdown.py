@@ -1,0 +1,65 @@
+"""Scores by kernel width, for sets in which every image comes with several: small tables beside the main ones."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plidenet.evaluation.conditions import kernel_width
+from plidenet.evaluation.evaluator import ImageResult
+from plidenet.evaluation.markup import NONE, markdown, write_csv
+from plidenet.evaluation.measurement import MeasuredSet
+from plidenet.evaluation.tables import METRICS, format_score, mean_score
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """One line of the table.
+
+    Attributes:
+        labels: its first cells, as many as the header has.
+        by_width: the images of each kernel width, ascending.
+    """
+
+    labels: tuple[str, ...]
+    by_width: Mapping[float, Sequence[ImageResult]]
+
+
+def break_down(labels: tuple[str, ...], measured: MeasuredSet) -> Breakdown | None:
+    """The images of a set by their kernels' widths; None for a set that has not at least two of them."""
+    groups: dict[float, list[ImageResult]] = defaultdict(list)
+    for result in measured.results:
+        width = kernel_width(result.key)
+        if width in measured.conditions.widths:
+            groups[width].append(result)
+    return Breakdown(labels, dict(sorted(groups.items()))) if len(groups) > 1 else None
+
+
+def to_markdown(header: Sequence[str], lines: Sequence[Breakdown]) -> str:
+    """PSNR/SSIM on Y, a column for each width."""
+    widths = sorted({width for line in lines for width in line.by_width})
+    rows = []
+    for line in lines:
+        scores = {width: mean_score(results) for width, results in line.by_width.items()}
+        cells = [f"{scores[w].psnr_y:.2f}/{scores[w].ssim_y:.4f}" if w in scores else NONE for w in widths]
+        rows.append([*line.labels, *cells])
+    return markdown([*header, *(f"{width:g}" for width in widths)], rows, left=len(header))
+
+
+def write_breakdown(folder: Path, header: Sequence[str], lines: Sequence[Breakdown]) -> str:
+    """Write widths.md and widths.csv, the latter with RGB, too, and a line for each width.
+
+    Returns:
+        what widths.md holds; nothing is written, and the text is empty, where there are no lines.
+    """
+    if not lines:
+        return ""
+    text = f"{to_markdown(header, lines)}\nBy kernel width in HR pixels: PSNR/SSIM on Y, mean over the images.\n"
+    (folder / "widths.md").write_text(text, encoding="utf-8")
+    rows = [
+        [*line.labels, f"{width:g}", str(len(results)), *format_score(mean_score(results))]
+        for line in lines
+        for width, results in line.by_width.items()
+    ]
+    write_csv(folder / "widths.csv", [*header, "width", "images", *METRICS], rows)
+    return text

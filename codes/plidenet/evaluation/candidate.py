@@ -1,0 +1,74 @@
+"""What an option file puts to the test: its network with weights and its sets, all checked before work starts."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from plidenet.archs import build_network
+from plidenet.checkpoint import load_checkpoint
+from plidenet.config import Options
+from plidenet.data.build import build_dataset
+from plidenet.data.datasets import GTDataset
+from plidenet.data.loaders import build_eval_loader
+from plidenet.errors import UserError
+from plidenet.evaluation.conditions import Conditions, find_conditions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The images of one set (of several processes, this one's share), and how they were made."""
+
+    loader: DataLoader[dict[str, Any]]
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network on the CPU and the sets to test it on, by name."""
+
+    options: Options
+    net: nn.Module
+    sets: Mapping[str, TestSet]
+
+
+def prepare(options: Options) -> Candidate:
+    """Open the sets of an option file that are not for training, and load its network.
+
+    Raises:
+        UserError: missing weights or data, or pairs that do not match.
+    """
+    sections = {key: dataset for key, dataset in options.datasets.items() if not key.startswith("train")}
+    for key, dataset in sections.items():
+        if dataset.mode == "GT":
+            raise UserError(f"datasets.{key} needs LR images: mode LQGT, or LQ to restore without measuring")
+    if not sections:
+        raise UserError("testing needs a section datasets.test1")
+    sets = {}
+    for section in sections.values():
+        images = build_dataset(section, options.scale, False)
+        assert not isinstance(images, GTDataset)
+        conditions = find_conditions(section, images.lr.keys, options.scale)
+        sets[section.name] = TestSet(build_eval_loader(images, section.n_workers), conditions)
+    return Candidate(options, load_network(options), sets)
+
+
+def load_network(options: Options, weights: Path | None = None) -> nn.Module:
+    """Build the network of an option file and load its weights, or those given.
+
+    Raises:
+        UserError: an unknown network or argument, missing or unfitting weights.
+    """
+    net = build_network(options.network_G.which_model_G, **options.network_setting)
+    weights = weights or options.path.pretrain_model_G
+    if weights is not None:
+        log.info("%s", load_checkpoint(net, weights, options.path.strict_load))
+    elif any(True for _ in net.parameters()):
+        raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G")
+    return net

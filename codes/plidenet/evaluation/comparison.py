@@ -1,0 +1,133 @@
+"""One table of several networks, with published ones beside: a row for each method, a column for each data set."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plidenet.errors import UserError
+from plidenet.evaluation import notes
+from plidenet.evaluation.breakdown import break_down, write_breakdown
+from plidenet.evaluation.candidate import Candidate
+from plidenet.evaluation.markup import NONE, latex, markdown, write_csv
+from plidenet.evaluation.measurement import MeasuredSet, Measurement
+from plidenet.evaluation.published import PublishedMethod, published_methods
+from plidenet.evaluation.tables import METRICS, format_score, mean_score
+
+MEASURED = "measured"
+COSTS = ("parameters (M)", "multiply-adds (G)", "s/image", "peak memory (MiB)")
+COSTS_CSV = ("parameters", "multiply_adds", "seconds", "peak_memory")  # plain numbers, in bytes and seconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method, its cells in the tables for reading and in the CSV."""
+
+    cells: list[str]
+    csv: list[str]
+
+
+def require_comparable(candidates: Sequence[Candidate]) -> None:
+    """UserError where scales, crops or data of the candidates differ, or two would write to one folder."""
+    first = candidates[0].options
+    data: dict[str, tuple[str, tuple[Path | None, Path | None]]] = {}
+    for options in (candidate.options for candidate in candidates):
+        for field, value, other in (("scale", options.scale, first.scale), ("crop", options.border, first.border)):
+            if value != other:
+                raise UserError(f"{first.name} and {options.name} cannot be compared: {field} {other} and {value}")
+        for section in options.datasets.values():
+            roots = (section.dataroot_GT, section.dataroot_LQ)
+            name, known = data.setdefault(section.name, (options.name, roots))
+            if roots != known:
+                raise UserError(f"the set {section.name} of {options.name} is not the one of {name}: other folders")
+    name, times = Counter(candidate.options.name for candidate in candidates).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{times} option files have the name {name}: they would overwrite each other's results")
+
+
+def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
+    """Write table.md, .csv and .tex and, for sets with several kernel widths, widths.md and .csv.
+
+    Args:
+        folder: where to, made where it does not exist.
+        measurements: of comparable candidates, at least one.
+
+    Returns:
+        the tables as Markdown, with their notes.
+    """
+    sets = {one.name: one for measurement in measurements for one in measurement.sets}
+    scale = measurements[0].options.scale
+    published = published_methods(scale, {name: one.conditions.setting for name, one in sets.items()})
+    labels = label(measurements)
+    blocks = [
+        [_published_row(method, sets) for method in published],
+        [_measured_row(name, one, sets) for name, one in zip(labels, measurements, strict=True)],
+    ]
+    rows = [row for block in blocks for row in block]
+    header = ["method", "source", *sets, *COSTS]
+    lines = footnotes(measurements, sets.values(), bool(published))
+    text = markdown(header, [row.cells for row in rows], left=2) + "\n" + "\n".join(lines) + "\n"
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    tex = latex(header, [[row.cells for row in block] for block in blocks], [line for line in lines if line], left=2)
+    (folder / "table.tex").write_text(tex, encoding="utf-8")
+    csv_header = ["method", "source", *(f"{name}_{metric}" for name in sets for metric in METRICS), *COSTS_CSV]
+    write_csv(folder / "table.csv", csv_header, [row.csv for row in rows])
+
+    pairs = [(name, one) for name, measurement in zip(labels, measurements, strict=True) for one in measurement.sets]
+    broken_down = [line for name, one in pairs if (line := break_down((name, one.name), one))]
+    return "\n".join(filter(None, (text, write_breakdown(folder, ["method", "dataset"], broken_down))))
+
+
+def label(measurements: Sequence[Measurement]) -> list[str]:
+    """The networks' names, with those of their option files where a network comes more than once."""
+    times = Counter(one.method for one in measurements)
+    return [one.method if times[one.method] == 1 else f"{one.method} ({one.options.name})" for one in measurements]
+
+
+def footnotes(measurements: Sequence[Measurement], sets: Iterable[MeasuredSet], published: bool) -> list[str]:
+    """The lines under the table."""
+    options, cost = measurements[0].options, measurements[0].cost
+    lines = [
+        f"PSNR (dB) / SSIM at scale {options.scale}, on the luma of BT.601 (Y, 16-235); on RGB in the CSV. "
+        f"{notes.protocol(options.border)}",
+        "",
+        *notes.degradations(sets),
+        "- Measured rows: multiply-adds for an LR image of 64x64; seconds of the network alone, mean over all images, "
+        f"and the most memory that an image took, on {cost.device}.",
+    ]
+    if published:
+        lines.append(
+            "- Other rows: as the source prints them, with multiply-adds counted in its own way. Its row of "
+            "bicubic interpolation is left out: that is on full-range luma without crop, the others on Y, cropped."
+        )
+    else:
+        lines.append("- There are no published scores on these sets with these degradations.")
+    return lines
+
+
+def _measured_row(name: str, measurement: Measurement, sets: Mapping[str, MeasuredSet]) -> Row:
+    cells, csv = [name, MEASURED], [name, MEASURED]
+    for set_name in sets:
+        one = measurement.set_named(set_name)
+        score = mean_score(one.results) if one else None
+        cells.append(f"{score.psnr_y:.2f}/{score.ssim_y:.4f}" if score else NONE)
+        csv += format_score(score) if score else [""] * len(METRICS)
+    cost = measurement.cost
+    memory = "" if cost.peak_memory is None else str(cost.peak_memory)
+    cells += [f"{cost.parameters / 1e6:.2f}", f"{cost.multiply_adds / 1e9:.2f}", f"{cost.seconds:.3f}"]
+    cells.append(f"{int(memory) / 2**20:.0f}" if memory else NONE)
+    return Row(cells, [*csv, str(cost.parameters), str(cost.multiply_adds), f"{cost.seconds:.4f}", memory])
+
+
+def _published_row(method: PublishedMethod, sets: Mapping[str, MeasuredSet]) -> Row:
+    cells, csv = [method.name, method.source], [method.name, method.source]
+    for name in sets:
+        psnr, ssim = method.scores.get(name, (None, None))
+        cells.append(NONE if psnr is None else f"{psnr:.2f}/{ssim:.4f}")
+        csv += ["" if psnr is None else f"{psnr:.2f}", "" if ssim is None else f"{ssim:.4f}", "", ""]
+    for number, factor in ((method.parameters, 10**6), (method.multiply_adds, 10**9)):
+        cells.append(NONE if number is None else f"{number:.2f}")
+        csv.append("" if number is None else str(round(number * factor)))
+    return Row([*cells, NONE, NONE], [*csv, "", ""])

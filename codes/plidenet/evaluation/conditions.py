@@ -1,0 +1,80 @@
+"""How the LR images of a test set were made, as far as that can be known: it stands under every table."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plidenet.config import DatasetOptions
+from plidenet.data.benchmark import MANIFEST, read_manifest
+from plidenet.degradation import gaussian8_sigmas
+
+PIPELINE = "blur with reflect padding, MATLAB's bicubic downsampling, rounded to 8 bits"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The degradation of a test set.
+
+    Attributes:
+        text: what is known of it, for a note.
+        widths: of the isotropic Gaussian kernels, in HR pixels, ascending; none with other kernels.
+        setting: 1 where the widths are the eight of Gaussian8, 2 for random anisotropic kernels, None for all else.
+            Published scores are of one of the two.
+    """
+
+    text: str
+    widths: tuple[float, ...] = ()
+    setting: int | None = None
+
+
+def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) -> Conditions:
+    """What manifest.json beside the LR images says, or else what the images' names tell.
+
+    Args:
+        dataset: section of the option file, with LR images.
+        keys: the LR images' names.
+        scale: HR size / LR size.
+
+    Raises:
+        UserError: a damaged manifest.
+    """
+    assert dataset.dataroot_LQ is not None
+    kind, folder = _kind_and_folder(dataset.dataroot_LQ, scale)
+    if kind == "Bic":
+        return Conditions("MATLAB's bicubic downsampling without blur: not a blind benchmark")
+    made = read_manifest(folder).get(f"x{scale}")
+    if made and made.get("setting") == 1:
+        return _isotropic(made["sigmas"], f"{made['ksize']}x{made['ksize']}, ", f"says {MANIFEST}", scale)
+    if made and made.get("setting") == 2:
+        size = made["ksize"]
+        return Conditions(f"random anisotropic Gaussian kernels {size}x{size} (says {MANIFEST}); {PIPELINE}", (), 2)
+    widths = [kernel_width(key) for key in keys]
+    if None not in widths:
+        return _isotropic(widths, "", "by the images' names", scale)
+    if dataset.name == "DIV2KRK":
+        return Conditions("random anisotropic kernels of KernelGAN's benchmark, as published", (), 2)
+    return Conditions(f"degradation not known: there is no {MANIFEST}, and no sig<width>_ in the images' names")
+
+
+def kernel_width(key: str) -> float | None:
+    """The kernel width in a name such as sig1.8_baby, to four decimals; None in a name without."""
+    match = re.match(r"sig(\d*\.?\d+)_", key)
+    return round(float(match[1]), 4) if match else None
+
+
+def _isotropic(widths: Sequence[Any], size: str, origin: str, scale: int) -> Conditions:
+    known = tuple(sorted({round(float(width), 4) for width in widths}))
+    gaussian8 = known == tuple(round(sigma, 4) for sigma in gaussian8_sigmas(scale))
+    listed = ", ".join(f"{width:g}" for width in known)
+    name = "Gaussian8: " if gaussian8 else ""
+    text = f"{name}isotropic Gaussian kernels {size}widths {listed} HR pixels ({origin}); {PIPELINE}"
+    return Conditions(text, known, 1 if gaussian8 else None)
+
+
+def _kind_and_folder(root: Path, scale: int) -> tuple[str, Path]:
+    """Bic and the benchmark's folder, of <folder>/Bic/x4 as of <folder>/Bic_x4.lmdb."""
+    if root.name == f"x{scale}":
+        return root.parent.name, root.parent.parent
+    return root.name.partition(f"_x{scale}")[0], root.parent

@@ -1,0 +1,41 @@
+"""Restore one's own images."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from plidenet.cli import progress
+from plidenet.config import Options
+from plidenet.data.images import named_images, read_image
+from plidenet.device import choose_device
+from plidenet.errors import UserError
+from plidenet.evaluation.candidate import load_network
+from plidenet.evaluation.evaluator import restore
+from plidenet.evaluation.saving import ImageSaver
+
+log = logging.getLogger(__name__)
+
+
+def infer(options: Options, source: Path, target: Path, weights: Path | None) -> None:
+    """Restore every image of a folder: <target>/<image>.png and <target>/kernels/<image>.npy and .png.
+
+    Args:
+        options: the network (and device) to use; the data sets are not looked at.
+        source: folder of LR images: PNG, JPEG, BMP, WebP, TIFF, gray and with alpha too.
+        target: folder to write to.
+        weights: instead of the option file's.
+
+    Raises:
+        UserError: missing weights or images, unreadable or too small ones, or the two folders are one.
+    """
+    files = named_images(source)
+    if source.resolve() == target.resolve():
+        raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
+    device = choose_device(options)
+    net = load_network(options, weights).to(device).eval()
+    save = ImageSaver(target, options.suffix)
+    for name, file in progress(files.items(), source.name):
+        image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
+        save(restore(net, image, device, name), {})
+    log.info("results are in %s", target)

@@ -1,0 +1,59 @@
+"""What testing one network yields: the scores on its sets, and what they cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plidenet.config import Options
+from plidenet.evaluation.conditions import Conditions
+from plidenet.evaluation.evaluator import ImageResult
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs.
+
+    Attributes:
+        parameters: their number.
+        multiply_adds: of one LR image of 64x64 pixels.
+        seconds: mean time of the network alone over all images measured.
+        peak_memory: in bytes, see `plidenet.evaluation.memory.PeakMemory`; of several processes the greatest.
+        device: what that was measured on.
+    """
+
+    parameters: int
+    multiply_adds: int
+    seconds: float
+    peak_memory: int | None
+    device: str
+
+
+@dataclass(frozen=True)
+class MeasuredSet:
+    """The scores of each image of a set (at least one), and how its LR images were made."""
+
+    name: str
+    conditions: Conditions
+    results: Sequence[ImageResult]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One network on all the sets of its option file that have HR images (at least one).
+
+    Attributes:
+        options: where all of it is said.
+        sets: in the option file's order.
+        cost: of the network.
+    """
+
+    options: Options
+    sets: Sequence[MeasuredSet]
+    cost: Cost
+
+    @property
+    def method(self) -> str:
+        """The network's registered name."""
+        return self.options.network_G.which_model_G
+
+    def set_named(self, name: str) -> MeasuredSet | None:
+        return next((measured for measured in self.sets if measured.name == name), None)

@@ -1,0 +1,58 @@
+"""How much memory work takes, and how much there is."""
+
+import ctypes
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET_PEAK = "5"  # see proc(5)
+
+
+class PeakMemory:
+    """The most memory that a piece of work takes, beyond what is in use when it begins.
+
+    On a GPU that is the memory of tensors, on a CPU the growth of the process.
+
+    Args:
+        device: where the work is done.
+
+    Attributes:
+        bytes: the most of all pieces so far; None before the first, and on a CPU anywhere but on Linux.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.bytes: int | None = None
+        self._before: int | None = None
+
+    def begin(self) -> None:
+        """A piece of work starts."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self._before = torch.cuda.memory_allocated(self.device)
+            return
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # or freed memory that the process still holds would hide what is taken
+        with suppress(OSError):
+            CLEAR.write_text(RESET_PEAK)
+        self._before = _bytes(STATUS, "VmRSS")
+
+    def end(self) -> None:
+        """It is done."""
+        if self.device.type == "cuda":
+            peak: int | None = torch.cuda.max_memory_allocated(self.device)
+        else:
+            peak = _bytes(STATUS, "VmHWM")
+        if peak is not None and self._before is not None:
+            self.bytes = max(self.bytes or 0, peak - self._before)
+
+
+def _bytes(file: Path, name: str) -> int | None:
+    """A line such as `VmHWM:  5120 kB` of a file in /proc, in bytes; None where there is none."""
+    with suppress(OSError):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.startswith(f"{name}:"):
+                return 1024 * int(line.split()[1])
+    return None

@@ -1,0 +1,29 @@
+"""What stands under a table, so that its numbers can be compared with others."""
+
+from collections.abc import Iterable
+
+from plidenet.evaluation.measurement import MeasuredSet, Measurement
+
+
+def protocol(border: int) -> str:
+    """How scores are measured."""
+    return (
+        f"Mean over the images of each set; {border} pixels cropped from each side; output clamped, rounded to 8 bits."
+    )
+
+
+def degradations(sets: Iterable[MeasuredSet]) -> list[str]:
+    """One line for each set: its images, and how they were made."""
+    return [f"- {one.name}: {len(one.results)} images; {one.conditions.text}." for one in sets]
+
+
+def caption(measurement: Measurement) -> str:
+    """Under the table of one network."""
+    options = measurement.options
+    lines = [
+        f"{measurement.method}, scale {options.scale}. {protocol(options.border)} psnr_y and ssim_y on the luma of "
+        "BT.601 (16-235), psnr_rgb and ssim_rgb on all three channels.",
+        "",
+        *degradations(measurement.sets),
+    ]
+    return "\n".join(lines)

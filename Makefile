@@ -26,4 +26,4 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 clean: ## remove what the demo wrote, and the environment
-	rm -rf $(VENV) datasets/demo experiments/demo_x4 results/demo_x4 results/demo_bicubic_x4
+	rm -rf $(VENV) datasets/demo experiments/demo_x4 results/demo results/demo_x4 results/demo_bicubic_x4

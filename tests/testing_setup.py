@@ -41,10 +41,11 @@ class Bench:
         return file
 
     def section(self, name: str) -> dict:
-        """A set with true kernels: the blurred LMDB, or, called Plain, the LR images without blur."""
+        """A blurred set from LMDBs, with the true kernels if it is called Kernels; or, called Plain, one without blur."""
         hr, lr = ("HR/x2", "Bic/x2") if name == "Plain" else ("HR_x2.lmdb", "LRblur_x2.lmdb")
         pair = {"dataroot_GT": str(self.benchmark / hr), "dataroot_LQ": str(self.benchmark / lr)}
-        return {"name": name, "mode": "LQGT", "n_workers": 0, **pair}
+        kernels = {"dataroot_kernel": str(self.benchmark / "kernel/x2")} if name == "Kernels" else {}
+        return {"name": name, "mode": "LQGT", "n_workers": 0, **pair, **kernels}
 
     def table(self, path: str) -> list[dict[str, str]]:
         """The lines of a CSV under results."""

@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
+import torch
+
+from plidenet.degradation import principal_widths
 
 INK, PAPER = 40, 255
+SIDE = 168  # of a kernel on a sheet
 
 
-def draw_kernel(kernel: np.ndarray, side: int = 168) -> np.ndarray:
+def draw_kernel(kernel: np.ndarray, side: int = SIDE) -> np.ndarray:
     """A kernel as a gray picture, its maximum white.
 
     Args:
@@ -20,6 +24,25 @@ def draw_kernel(kernel: np.ndarray, side: int = 168) -> np.ndarray:
     """
     gray = np.round(255 * kernel / max(float(kernel.max()), 1e-12)).astype(np.uint8)
     return np.kron(gray, np.ones((max(side // len(kernel), 1),) * 2, np.uint8))
+
+
+def draw_kernels(kernels: Sequence[tuple[str, np.ndarray]], columns: int = 8) -> np.ndarray:
+    """Kernels in rows, each in a black square with its name and its two principal widths beneath.
+
+    Args:
+        kernels: names, and kernels (k,k).
+        columns: how many in a row; the last row is filled up with white.
+
+    Returns:
+        uint8 (H,W,3).
+    """
+    tiles = [_in_square(kernel) for _, kernel in kernels]
+    titles = [_with_widths(name, kernel) for name, kernel in kernels]
+    missing = -len(tiles) % columns
+    tiles += [np.full((SIDE, SIDE, 3), PAPER, np.uint8)] * missing
+    titles += [""] * missing
+    rows = [side_by_side(tiles[i : i + columns], titles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    return np.concatenate(rows)
 
 
 def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str], gap: int = 12) -> np.ndarray:
@@ -58,6 +81,19 @@ def show_restoration(lr: np.ndarray, sr: np.ndarray, hr: np.ndarray, kernels: Ma
         square = cv2.resize(draw_kernel(kernel), (height, height), interpolation=cv2.INTER_NEAREST)
         images.append(cv2.cvtColor(square, cv2.COLOR_GRAY2RGB))
     return side_by_side(images, ["LR", "SR", "HR", *kernels])
+
+
+def _in_square(kernel: np.ndarray) -> np.ndarray:
+    """A kernel in the middle of a black square: uint8 (SIDE,SIDE,3)."""
+    gray = draw_kernel(kernel)
+    before, after = (SIDE - len(gray)) // 2, (SIDE - len(gray) + 1) // 2
+    framed = cv2.copyMakeBorder(gray, before, after, before, after, cv2.BORDER_CONSTANT, value=0)
+    return cv2.cvtColor(framed, cv2.COLOR_GRAY2RGB)
+
+
+def _with_widths(name: str, kernel: np.ndarray) -> str:
+    small, large = principal_widths(torch.from_numpy(kernel).double()).tolist()
+    return f"{name}: {small:.2f} x {large:.2f}"
 
 
 def _with_title(image: np.ndarray, title: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from plidenet.config import Options
 from plidenet.evaluation.conditions import Conditions
 from plidenet.evaluation.evaluator import ImageResult
+from plidenet.evaluation.kernels import KernelPair
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class MeasuredSet:
-    """The scores of each image of a set (at least one), and how its LR images were made."""
+    """The scores of a set.
+
+    Attributes:
+        name: in the option file.
+        conditions: how its LR images were made.
+        results: of each image (at least one).
+        kernels: of each image whose true kernel is known.
+    """
 
     name: str
     conditions: Conditions
     results: Sequence[ImageResult]
+    kernels: Sequence[KernelPair] = ()
 
 
 @dataclass(frozen=True)

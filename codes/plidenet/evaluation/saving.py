@@ -28,7 +28,3 @@ class ImageSaver:
             kernels.mkdir(exist_ok=True)
             np.save(kernels / f"{restored.key}.npy", restored.kernel.numpy())
             write_image(kernels / f"{restored.key}.png", draw_kernel(restored.kernel.numpy()))
-
-
-def ignore(restored: Restored, sample: Mapping) -> None:
-    """Instead of an ImageSaver: keep nothing."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from plidenet.evaluation.evaluator import ImageResult
+from plidenet.evaluation.kernels import KERNEL_METRICS, KernelPair
 from plidenet.evaluation.markup import markdown, write_csv
 from plidenet.metrics import Score
 
@@ -53,7 +54,12 @@ def write_tables(folder: Path, rows: Sequence[SetResult], caption: str) -> None:
     write_csv(folder / "table.csv", COLUMNS, [row.cells() for row in rows])
 
 
-def write_image_scores(path: Path, results: Sequence[ImageResult]) -> None:
-    """Write one line per image: name, scores, seconds."""
+def write_image_scores(path: Path, results: Sequence[ImageResult], kernels: Sequence[KernelPair] = ()) -> None:
+    """Write one line per image: name, scores, seconds and, where `kernels` has any, how well its kernel was estimated."""
     rows = [[result.key, *format_score(result.score), f"{result.seconds:.3f}"] for result in results]
-    write_csv(path, ("image", *METRICS, "seconds"), rows)
+    header = ["image", *METRICS, "seconds"]
+    if kernels:
+        header += KERNEL_METRICS
+        cells = {pair.key: pair.score.cells() for pair in kernels}
+        rows = [[*row, *cells.get(row[0], [""] * len(KERNEL_METRICS))] for row in rows]
+    write_csv(path, header, rows)

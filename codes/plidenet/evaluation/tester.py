@@ -11,15 +11,14 @@ from plidenet import complexity, distributed
 from plidenet.cli import progress
 from plidenet.config import Options
 from plidenet.device import choose_device
-from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.candidate import Candidate, TestSet, prepare
 from plidenet.evaluation.comparison import require_comparable, write_comparison
 from plidenet.evaluation.evaluator import Restored, evaluate
+from plidenet.evaluation.kernels import KernelMeter
 from plidenet.evaluation.measurement import Cost, MeasuredSet, Measurement
 from plidenet.evaluation.memory import PeakMemory
-from plidenet.evaluation.notes import caption
-from plidenet.evaluation.saving import ImageSaver, ignore
-from plidenet.evaluation.tables import summarize, to_markdown, write_image_scores, write_tables
+from plidenet.evaluation.report import write_report
+from plidenet.evaluation.saving import ImageSaver
 
 log = logging.getLogger(__name__)
 Keep = Callable[[Restored, Mapping], None]
@@ -29,9 +28,10 @@ NOTHING = "Nothing was measured: no set has HR images."
 def test(options: Options) -> str:
     """Measure the network on every set that is not for training, and write results/<name>.
 
-    The folder gets table.md and table.csv, widths.md and widths.csv for sets with several kernel widths, <set>.csv with
-    the scores of each image and, unless `test.save_images` is off, <set>/<image>.png and <set>/kernels/<image>.npy and
-    .png. Of several processes, each saves the images that it restores, and the main one writes the tables.
+    The folder gets table.md and table.csv; widths.md and widths.csv for sets with several kernel widths; kernels.md and
+    kernels.csv where true kernels are known; <set>.csv with the scores of each image; and, unless `test.save_images` is
+    off, <set>/<image>.png, <set>/kernels/<image>.npy and .png, and <set>_kernels.png, estimated kernels above true ones.
+    Of several processes, each saves the images that it restores, and the main one writes the rest.
 
     Returns:
         the tables, as Markdown, with their caption (no table where all sets are LR images alone).
@@ -41,7 +41,7 @@ def test(options: Options) -> str:
     """
     candidate = prepare(options)
     measurement = measure(candidate, choose_device(options))
-    return report(measurement) if measurement else NOTHING
+    return _report(measurement) if measurement else NOTHING
 
 
 def compare(files: Sequence[Options], folder: Path | None) -> str:
@@ -64,7 +64,7 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
     measurements = []
     for candidate in candidates:
         if measurement := measure(candidate, device):
-            report(measurement)
+            _report(measurement)
             measurements.append(measurement)
     if not measurements:
         return NOTHING
@@ -83,15 +83,13 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     peak = PeakMemory(device)
     sets = []
     for name, test_set in candidate.sets.items():
-        save = ImageSaver(folder / name, options.suffix) if options.test.save_images else ignore
-
-        def keep(restored: Restored, sample: Mapping, save: Keep = save) -> None:
-            peak.end()
-            save(restored, sample)
-
-        results = evaluate(net, _samples(test_set, name, peak), device, options.border, keep)
+        meter = KernelMeter()
+        keepers: list[Keep] = [peak.end, meter]
+        if options.test.save_images:
+            keepers.append(ImageSaver(folder / name, options.suffix))
+        results = evaluate(net, _samples(test_set, name, peak), device, options.border, _one_by_one(keepers))
         if results:
-            sets.append(MeasuredSet(name, test_set.conditions, results))
+            sets.append(MeasuredSet(name, test_set.conditions, results, meter.pairs()))
     candidate.net.cpu()  # makes room for the next
     log.info("results are in %s", folder)
     if not sets:
@@ -102,21 +100,10 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     return Measurement(options, sets, cost)
 
 
-def report(measurement: Measurement) -> str:
-    """Write the tables of one network to results/<name>, in the main process, and return them as Markdown."""
-    options = measurement.options
-    rows = [summarize(one.name, options.border, one.results) for one in measurement.sets]
-    text = caption(measurement)
+def _report(measurement: Measurement) -> str:
     if not distributed.is_main():
         return ""
-    folder = options.path.results_root / options.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in measurement.sets:
-        write_image_scores(folder / f"{one.name}.csv", one.results)
-    write_tables(folder, rows, text)
-    broken_down = [line for one in measurement.sets if (line := break_down((one.name,), one))]
-    widths = write_breakdown(folder, ["dataset"], broken_down)
-    return "\n".join(filter(None, (f"{to_markdown(rows)}\n{text}\n", widths)))
+    return write_report(measurement.options.path.results_root / measurement.options.name, measurement)
 
 
 def describe(device: torch.device) -> str:
@@ -131,6 +118,14 @@ def _samples(test_set: TestSet, name: str, peak: PeakMemory) -> Iterator[Mapping
     for sample in progress(test_set.loader, name) if distributed.is_main() else test_set.loader:
         peak.begin()
         yield sample
+
+
+def _one_by_one(keepers: Sequence[Keep]) -> Keep:
+    def keep(restored: Restored, sample: Mapping) -> None:
+        for one in keepers:
+            one(restored, sample)
+
+    return keep
 
 
 def _greatest(memory: int | None) -> int | None:

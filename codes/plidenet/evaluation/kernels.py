@@ -1,0 +1,136 @@
+"""How close estimated blur kernels come to the true ones, where those are known."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from plidenet import distributed
+from plidenet.degradation import degrade
+from plidenet.device import to_uint8
+from plidenet.evaluation.evaluator import Restored
+from plidenet.evaluation.figures import draw_kernels
+from plidenet.evaluation.markup import markdown, write_csv
+from plidenet.metrics import psnr
+
+SHOWN = 16  # pairs of kernels on a sheet
+NOTE = (
+    "Estimated against true kernels, mean over the images. kernel_psnr in dB with peak 1, of kernels that sum to 1; "
+    "kernel_l1 the sum of absolute differences, 0 to 2; kernel_shift the distance of the centers of mass in HR pixels; "
+    "lr_psnr in dB on Y, without crop, of the LR image made again from the HR image and the estimated kernel (blur, "
+    "bicubic downsampling, 8 bits)."
+)
+
+
+@dataclass(frozen=True)
+class KernelScore:
+    """How close an estimated kernel comes to the true one; see NOTE for the four numbers."""
+
+    kernel_psnr: float
+    kernel_l1: float
+    kernel_shift: float
+    lr_psnr: float
+
+    def cells(self) -> list[str]:
+        return [f"{self.kernel_psnr:.3f}", f"{self.kernel_l1:.4f}", f"{self.kernel_shift:.4f}", f"{self.lr_psnr:.3f}"]
+
+
+KERNEL_METRICS = tuple(field.name for field in dataclasses.fields(KernelScore))
+
+
+@dataclass(frozen=True)
+class KernelPair:
+    """The estimated and the true kernel of an image, float32 (k,k) each, and how close they are."""
+
+    key: str
+    estimated: np.ndarray
+    true: np.ndarray
+    score: KernelScore
+
+
+class KernelMeter:
+    """Measures the kernel of every restored image whose true kernel and HR image are known: a `keep` of `evaluate`."""
+
+    def __init__(self) -> None:
+        self._share: list[KernelPair] = []
+
+    def __call__(self, restored: Restored, sample: Mapping) -> None:
+        if restored.kernel is not None and "kernel" in sample and "gt" in sample:
+            score = score_kernel(restored.kernel, sample["kernel"], sample["gt"], sample["lq"])
+            pair = KernelPair(restored.key, restored.kernel.numpy(), sample["kernel"].numpy(), score)
+            self._share.append(pair)
+
+    def pairs(self) -> list[KernelPair]:
+        """All of them, in the order of the images; of several processes, each gets those of all."""
+        return distributed.gather_interleaved(self._share)
+
+
+def score_kernel(estimated: Tensor, true: Tensor, hr: Tensor, lr: Tensor) -> KernelScore:
+    """Compare two kernels; of different sizes, the smaller is taken to be zero outside.
+
+    Args:
+        estimated: (k,k), k odd, summing to 1.
+        true: (l,l), l odd, summing to 1.
+        hr: uint8 (3,H,W).
+        lr: uint8 (3,h,w), made of `hr` by the true kernel; H a multiple of h, and W the same of w.
+    """
+    size = max(len(estimated), len(true))
+    one, other = (_padded(kernel.double(), size) for kernel in (estimated, true))
+    error = (one - other).square().mean().item()
+    shift = (center_of_mass(one) - center_of_mass(other)).norm().item()
+    rebuilt = degrade(hr[None].float() / 255, estimated, hr.shape[-1] // lr.shape[-1])[0]
+    return KernelScore(
+        kernel_psnr=-10 * math.log10(error) if error else math.inf,
+        kernel_l1=(one - other).abs().sum().item(),
+        kernel_shift=shift,
+        lr_psnr=psnr(to_uint8(rebuilt), lr),
+    )
+
+
+def center_of_mass(kernel: Tensor) -> Tensor:
+    """Row and column of a kernel's (k,k) center of mass, in pixels from the central tap, as (2,)."""
+    axis = torch.arange(len(kernel), dtype=kernel.dtype) - len(kernel) // 2
+    return torch.stack((kernel.sum(1) @ axis, kernel.sum(0) @ axis)) / kernel.sum()
+
+
+def mean_kernel_score(pairs: Sequence[KernelPair]) -> KernelScore:
+    """The mean over images (at least one)."""
+    return KernelScore(*(fmean(getattr(pair.score, name) for pair in pairs) for name in KERNEL_METRICS))
+
+
+def write_kernel_tables(folder: Path, sets: Mapping[str, Sequence[KernelPair]]) -> str:
+    """Write kernels.md and kernels.csv, a line for each set that has kernels.
+
+    Returns:
+        what kernels.md holds; nothing is written, and the text is empty, where no set has any.
+    """
+    rows = [[name, str(len(pairs)), *mean_kernel_score(pairs).cells()] for name, pairs in sets.items() if pairs]
+    if not rows:
+        return ""
+    header = ["dataset", "images", *KERNEL_METRICS]
+    text = f"{markdown(header, rows)}\n{NOTE}\n"
+    (folder / "kernels.md").write_text(text, encoding="utf-8")
+    write_csv(folder / "kernels.csv", header, rows)
+    return text
+
+
+def draw_pairs(pairs: Sequence[KernelPair]) -> np.ndarray:
+    """Estimated kernels with the true ones beneath, of some images spread over the set: uint8 (H,W,3)."""
+    step = math.ceil(len(pairs) / SHOWN)
+    shown = pairs[::step]
+    estimated = [(f"{pair.key}, est.", pair.estimated) for pair in shown]
+    true = [("true", pair.true) for pair in shown]
+    columns = min(len(shown), 8)
+    rows = [row for i in range(0, len(shown), columns) for row in (estimated[i : i + columns], true[i : i + columns])]
+    return np.concatenate([draw_kernels(row, columns) for row in rows])
+
+
+def _padded(kernel: Tensor, size: int) -> Tensor:
+    return F.pad(kernel, ((size - len(kernel)) // 2,) * 4)

@@ -1,0 +1,30 @@
+"""The files that testing one network leaves, but for the restored images."""
+
+from pathlib import Path
+
+from plidenet.data.images import write_image
+from plidenet.evaluation.breakdown import break_down, write_breakdown
+from plidenet.evaluation.kernels import draw_pairs, write_kernel_tables
+from plidenet.evaluation.measurement import Measurement
+from plidenet.evaluation.notes import caption
+from plidenet.evaluation.tables import summarize, to_markdown, write_image_scores, write_tables
+
+
+def write_report(folder: Path, measurement: Measurement) -> str:
+    """Write the tables and kernel sheets that `plidenet.evaluation.tester.test` lists.
+
+    Returns:
+        the tables as Markdown, with what stands beneath them.
+    """
+    options, sets = measurement.options, measurement.sets
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in sets:
+        write_image_scores(folder / f"{one.name}.csv", one.results, one.kernels)
+        if one.kernels and options.test.save_images:
+            write_image(folder / f"{one.name}_kernels.png", draw_pairs(one.kernels))
+    rows = [summarize(one.name, options.border, one.results) for one in sets]
+    text = caption(measurement)
+    write_tables(folder, rows, text)
+    widths = write_breakdown(folder, ["dataset"], [line for one in sets if (line := break_down((one.name,), one))])
+    kernels = write_kernel_tables(folder, {one.name: one.kernels for one in sets})
+    return "\n".join(filter(None, (f"{to_markdown(rows)}\n{text}\n", widths, kernels)))

@@ -1,0 +1,109 @@
+"""How close estimated kernels come to true ones: the four numbers, and the tables and sheet that testing writes."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from plidenet.checkpoint import save_checkpoint
+from plidenet.data.images import read_image
+from plidenet.degradation import anisotropic_gaussian, isotropic_gaussian
+from plidenet.evaluation.figures import SIDE
+from plidenet.evaluation.kernels import KernelPair, center_of_mass, draw_pairs, score_kernel
+from scipy import ndimage
+from skimage import data
+from skimage.metrics import peak_signal_noise_ratio
+from testing_setup import LEARNED, Bench, make_benchmark
+
+SCORES = ["kernel_psnr", "kernel_l1", "kernel_shift", "lr_psnr"]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """An HR image (3,120,96) and its LR image at scale 4, blurred by a Gaussian of width 2."""
+    from plidenet.data.benchmark import degrade_image
+
+    hr = np.ascontiguousarray(data.chelsea()[100:220, 100:196])
+    lr = degrade_image(hr, isotropic_gaussian(21, 2.0).double().numpy(), 4)
+    return tuple(torch.from_numpy(image).permute(2, 0, 1) for image in (hr, lr))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path, make_benchmark(tmp_path, [0.8, 1.6]))
+
+
+@pytest.fixture
+def learned(bench, tiny_network):
+    save_checkpoint(bench.folder / "tiny.pth", params=tiny_network(scale=2).state_dict())
+    weights = {"pretrain_model_G": str(bench.folder / "tiny.pth")}
+    return bench.options("ours", LEARNED, ("Kernels", "Set5"), path=weights)
+
+
+def test_the_true_kernel_has_no_error_and_gives_the_lr_image_again(pair):
+    kernel = isotropic_gaussian(21, 2.0)
+    score = score_kernel(kernel, kernel, *pair)
+    assert (score.kernel_psnr, score.kernel_l1, score.kernel_shift) == (math.inf, 0, 0)
+    assert score.lr_psnr > 60, "but for single pixels that float32 rounds the other way"
+
+
+def test_kernel_scores_agree_with_independent_computations(pair):
+    estimated, true = anisotropic_gaussian(21, 1.2, 3.0, 0.5), isotropic_gaussian(21, 2.0)
+    score = score_kernel(estimated, true, *pair)
+    one, other = estimated.double().numpy(), true.double().numpy()
+    assert score.kernel_psnr == pytest.approx(peak_signal_noise_ratio(other, one, data_range=1), abs=1e-4)
+    assert score.kernel_l1 == pytest.approx(np.abs(one - other).sum(), abs=1e-6)
+    assert score.kernel_shift == pytest.approx(0, abs=1e-5)
+    assert score.lr_psnr < score_kernel(true, true, *pair).lr_psnr - 10
+
+
+def test_a_moved_kernel_is_off_by_as_many_pixels(pair):
+    true = isotropic_gaussian(21, 1.5)
+    moved = true.roll((3, -4), dims=(0, 1))
+    assert score_kernel(moved, true, *pair).kernel_shift == pytest.approx(5, abs=1e-3)
+    expected = np.array(ndimage.center_of_mass(moved.numpy())) - 10
+    np.testing.assert_allclose(center_of_mass(moved), expected, atol=1e-4)
+
+
+def test_the_smaller_of_two_kernels_is_zero_outside(pair):
+    small, large = isotropic_gaussian(11, 1.0), isotropic_gaussian(21, 1.0)
+    score = score_kernel(small, large, *pair)
+    assert score.kernel_l1 < 1e-4
+    assert score.kernel_shift < 1e-6
+
+
+def test_testing_tabulates_the_scores_of_kernels_that_are_known(bench, learned, run_script):
+    ended = run_script("test/test.py", "-opt", learned)
+    assert ended.status == 0, ended.err
+    images = bench.table("ours/Kernels.csv")
+    assert list(images[0])[-5:] == ["seconds", *SCORES]
+    assert list(bench.table("ours/Set5.csv")[0])[-1] == "seconds"
+    for line in images:
+        estimated = np.load(bench.folder / f"results/ours/Kernels/kernels/{line['image']}.npy")
+        true = np.load(bench.benchmark / f"kernel/x2/{line['image']}.npy")
+        assert float(line["kernel_l1"]) == pytest.approx(np.abs(estimated - true).sum(), abs=1e-3)
+    (means,) = bench.table("ours/kernels.csv")
+    assert (means["dataset"], means["images"]) == ("Kernels", "4")
+    for name in SCORES:
+        assert float(means[name]) == pytest.approx(np.mean([float(line[name]) for line in images]), abs=1e-3)
+    assert bench.text("ours/kernels.md") in ended.out
+    assert "kernel_psnr in dB with peak 1" in bench.text("ours/kernels.md")
+
+
+def test_one_sheet_shows_estimated_kernels_above_true_ones(bench, learned, run_script):
+    run_script("test/test.py", "-opt", learned)
+    sheet = read_image(bench.folder / "results/ours/Kernels_kernels.png")
+    height, gap = len(sheet) // 2, 12
+    assert sheet.shape[1] == 4 * (SIDE + gap) + gap
+    true = sheet[height + gap : height + gap + SIDE, gap : gap + SIDE]
+    assert true[SIDE // 2, SIDE // 2].tolist() == [255] * 3 and true[20, 20].max() < 5, "a Gaussian of width 0.8"
+    assert not (bench.folder / "results/ours/Set5_kernels.png").exists()
+
+
+def test_the_sheet_of_a_large_set_shows_some_of_its_images(pair):
+    kernel = isotropic_gaussian(21, 2.0)
+    one = KernelPair("a", kernel.numpy(), kernel.numpy(), score_kernel(kernel, kernel, *pair))
+    sizes = [draw_pairs([one] * count).shape for count in (3, 8, 11, 16, 100)]
+    row = sizes[0][0]
+    assert [height // row for height, _, _ in sizes] == [1, 1, 2, 2, 2]
+    assert sizes[1][1] == sizes[2][1] == sizes[4][1]

@@ -55,7 +55,7 @@ def write_tables(folder: Path, rows: Sequence[SetResult], caption: str) -> None:
 
 
 def write_image_scores(path: Path, results: Sequence[ImageResult], kernels: Sequence[KernelPair] = ()) -> None:
-    """Write one line per image: name, scores, seconds and, where `kernels` has any, how well its kernel was estimated."""
+    """Write one line per image: name, scores, seconds and, where there are `kernels`, how good the estimated one is."""
     rows = [[result.key, *format_score(result.score), f"{result.seconds:.3f}"] for result in results]
     header = ["image", *METRICS, "seconds"]
     if kernels:

@@ -30,7 +30,7 @@ def test(options: Options) -> str:
 
     The folder gets table.md and table.csv; widths.md and widths.csv for sets with several kernel widths; kernels.md and
     kernels.csv where true kernels are known; <set>.csv with the scores of each image; and, unless `test.save_images` is
-    off, <set>/<image>.png, <set>/kernels/<image>.npy and .png, and <set>_kernels.png, estimated kernels above true ones.
+    off, <set>/<image>.png, <set>/kernels/<image>.npy and .png, and <set>_kernels.png with true kernels beneath.
     Of several processes, each saves the images that it restores, and the main one writes the rest.
 
     Returns:

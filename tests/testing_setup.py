@@ -41,7 +41,7 @@ class Bench:
         return file
 
     def section(self, name: str) -> dict:
-        """A blurred set from LMDBs; with the true kernels where it is called Kernels, without blur where called Plain."""
+        """A blurred set from LMDBs; with true kernels where it is called Kernels, without blur where called Plain."""
         hr, lr = ("HR/x2", "Bic/x2") if name == "Plain" else ("HR_x2.lmdb", "LRblur_x2.lmdb")
         pair = {"dataroot_GT": str(self.benchmark / hr), "dataroot_LQ": str(self.benchmark / lr)}
         kernels = {"dataroot_kernel": str(self.benchmark / "kernel/x2")} if name == "Kernels" else {}

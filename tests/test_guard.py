@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from plidenet.config.schema import Guard
+from plidenet.config.training import Guard
 from plidenet.errors import UserError
 from plidenet.training import Trainer
 from plidenet.training.guard import DivergenceGuard

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from plidenet.config.schema import Train
+from plidenet.config.training import Train
 from plidenet.degradation import degrade, isotropic_gaussian
 from plidenet.errors import UserError
 from plidenet.losses import LOSSES, Restoration, build_losses, total_loss

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import yaml
 
-from plidenet.config.schema import InvalidOption, Options
+from plidenet.config.fields import InvalidOption
+from plidenet.config.schema import Options
 from plidenet.errors import UserError
 from plidenet.names import suggest
 

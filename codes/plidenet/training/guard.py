@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from plidenet.config.schema import Guard
+from plidenet.config.training import Guard
 from plidenet.errors import UserError
 
 

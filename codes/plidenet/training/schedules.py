@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 
-from plidenet.config.schema import Train
+from plidenet.config.training import Train
 from plidenet.registry import Registry
 
 SCHEDULES = Registry("learning rate schedule")

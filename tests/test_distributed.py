@@ -9,6 +9,8 @@ import torch
 from conftest import ROOT
 from plidenet import distributed
 from plidenet.errors import UserError
+from plidenet.evaluation import evaluate
+from plidenet.evaluation.evaluator import NotFinite
 from training_setup import Run, assert_identical, assert_same_curves
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
@@ -111,3 +113,9 @@ def test_gradients_become_their_means(monkeypatch):
     distributed.average_gradients(parameters)
     assert_identical([p.grad for p in parameters[:2]], [1.5 * torch.arange(6.0).view(2, 3), 1.5 * torch.ones(4)])
     assert parameters[2].grad is None
+
+
+def test_what_one_process_meets_in_evaluation_is_raised_in_all(monkeypatch):
+    monkeypatch.setattr(distributed, "gather_interleaved", lambda mine: [*mine, NotFinite("another's image")])
+    with pytest.raises(NotFinite, match="another's image"):
+        evaluate(torch.nn.Identity(), [], torch.device("cpu"), 0)

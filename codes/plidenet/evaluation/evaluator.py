@@ -10,11 +10,16 @@ from torch import Tensor, nn
 from plidenet import distributed
 from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
+from plidenet.evaluation.memory import is_out_of_memory
 from plidenet.metrics import Score, score
 
 
 class NotFinite(UserError):
     """The network's output is not finite."""
+
+
+class OutOfMemory(UserError):
+    """An image is too large for the memory that there is."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
     Raises:
         UserError: the image is too small.
         NotFinite: the output is not finite, as with diverged weights.
+        OutOfMemory: the image is too large.
     """
     image = to_float(lr[None], device)
     start = _now(device)
@@ -71,6 +77,11 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         sr, kernel = net(image)
     except ValueError as error:
         raise UserError(f"{key}: {error}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        height, width = lr.shape[-2:]
+        raise OutOfMemory(f"{key}: the memory of {device} does not suffice for {height}x{width} LR pixels") from error
     seconds = _now(device) - start
     if not sr.isfinite().all():
         raise NotFinite(f"{key}: the network's output is not finite; its weights have diverged")
@@ -95,12 +106,14 @@ def evaluate(
         keep: called with every restored image and its sample, to save it.
 
     Raises:
-        UserError: an image is too small for the network or for the border, or the output is not finite.
+        UserError: an image is too small for the network or for the border, or too large for the memory, or the output
+            is not finite; of several processes, what one of them meets is raised in all.
 
     Returns:
         one result per measured image, in order; of several processes, each gets the results of all.
     """
     results = []
+    failure = None
     was_training = net.training
     net.eval()
     try:
@@ -114,8 +127,13 @@ def evaluate(
                     raise UserError(f"{restored.key}: {error}") from error
                 distance = kernel_distance(restored.kernel, sample.get("kernel"))
                 results.append(ImageResult(restored.key, value, restored.seconds, distance))
+    except UserError as error:
+        failure = error
     finally:
         net.train(was_training)
+    for met in distributed.gather_interleaved([failure]):
+        if met is not None:
+            raise met
     return distributed.gather_interleaved(results)
 
 

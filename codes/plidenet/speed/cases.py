@@ -1,0 +1,125 @@
+"""What can be measured: a network, forward or in a training step, in some precision, on LR images of some size."""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from plidenet.archs import build_network
+from plidenet.autocast import autocast_off
+from plidenet.losses import Restoration, build_losses, total_loss
+
+RECOMPILATIONS = 64  # torch.compile gives up on a function after 8 by default: too few for that many cases
+LOSSES = ("l1", "lr_consistency", "gradient_difference")
+
+Run = Callable[[], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One thing to measure.
+
+    Attributes:
+        network: registered name.
+        plain: a file that defines plain_forward(state_dict, setting, lr), which is then run with the network's weights
+            in place of the network; None runs the network.
+        mode: "forward" (without gradients) or "train" (forward, losses, backward and Adam's step).
+        precision: "fp32" or "bf16" (autocast).
+        compiled: through torch.compile.
+        size: side of the square LR images.
+        scale: HR size / LR size.
+        batch: images.
+        device: "cpu" or "cuda".
+        setting: further arguments of the network.
+    """
+
+    network: str
+    plain: str | None = None
+    mode: Literal["forward", "train"] = "forward"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compiled: bool = False
+    size: int = 64
+    scale: int = 4
+    batch: int = 1
+    device: str = "cpu"
+    setting: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return f"{self.network} (plain)" if self.plain else self.network
+
+    def build(self) -> nn.Module:
+        """The network, with the same weights each time; UserError for an unknown name or argument."""
+        torch.manual_seed(0)
+        return build_network(self.network, scale=self.scale, **self.setting).to(self.device)
+
+
+def prepare(case: Case) -> Run:
+    """Make everything that a case needs, and return the function to measure."""
+    net = case.build().train(case.mode == "train")
+    if case.plain:
+        forward = _plain(Path(case.plain), case, net)
+    elif case.compiled:
+        torch._dynamo.config.cache_size_limit = RECOMPILATIONS
+        forward = torch.compile(net, dynamic=False)
+    else:
+        forward = net
+    lr = torch.rand(case.batch, 3, case.size, case.size, device=case.device)
+    return _forward(case, forward, lr) if case.mode == "forward" else _training_step(case, forward, net, lr)
+
+
+def _forward(case: Case, forward: Callable, lr: Tensor) -> Run:
+    def run() -> None:
+        with torch.inference_mode(), _autocast(case):
+            forward(lr)
+
+    return run
+
+
+def _training_step(case: Case, forward: Callable, net: nn.Module, lr: Tensor) -> Run:
+    side = case.scale * case.size
+    hr = torch.rand(case.batch, 3, side, side, device=case.device)
+    losses = build_losses([(name, 1.0) for name in LOSSES])
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
+
+    def run() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with _autocast(case):
+            sr, kernel = forward(lr)
+        loss, _ = total_loss(losses, Restoration(sr=sr, kernel=kernel, lr=lr, hr=hr))
+        loss.backward()
+        optimizer.step()
+
+    return run
+
+
+def _autocast(case: Case) -> AbstractContextManager:
+    return torch.autocast(case.device, torch.bfloat16) if case.precision == "bf16" else nullcontext()
+
+
+def _plain(path: Path, case: Case, net: nn.Module) -> Callable:
+    module, state = _load(path), net.state_dict(keep_vars=True)
+    layout = {"scale": case.scale, "unshuffle": "scale" if case.network == "PL_IDENet_E" else 1}
+    return lambda lr: module.plain_forward(state, layout | dict(case.setting), lr)
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("plain_network", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    deconvolve = module.wiener
+
+    def in_float32(state: Mapping[str, Tensor], image: Tensor, kernel: Tensor) -> Tensor:
+        with autocast_off(image.device):  # there is no FFT of bfloat16
+            return deconvolve(state, image.float(), kernel.float())
+
+    module.wiener = in_float32  # type: ignore[attr-defined]
+    return module

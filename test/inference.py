@@ -4,7 +4,7 @@
 import sys
 from pathlib import Path
 
-from plidenet.cli import option_parser, run
+from plidenet.cli import add_tile_arguments, option_parser, run, tile_overrides
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
     arguments.add_argument("-input_dir", "--input_dir", required=True, type=Path, help="folder of LR images")
     arguments.add_argument("-output_dir", "--output_dir", required=True, type=Path, help="folder to write to")
     arguments.add_argument("--weights", type=Path, help="weights to use instead of the option file's")
+    add_tile_arguments(arguments)
     given = arguments.parse_intermixed_args()
 
     from plidenet.config import load_options
@@ -22,7 +23,8 @@ def main() -> None:
     from plidenet.logs import log_to_screen
 
     log_to_screen()
-    infer(load_options(given.opt, given.overrides), given.input_dir, given.output_dir, given.weights)
+    options = load_options(given.opt, given.overrides + tile_overrides(given))
+    infer(options, given.input_dir, given.output_dir, given.weights)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from plidenet.cli import option_parser, run
+from plidenet.cli import add_tile_arguments, option_parser, run, tile_overrides
 from plidenet.errors import UserError
 
 EXAMPLES = """python test/test.py -opt options/setting1/test/test_setting1_x4.yml
@@ -18,6 +18,7 @@ def main() -> None:
     arguments = option_parser(__doc__, EXAMPLES, required=False)
     arguments.add_argument("--compare", nargs="+", metavar="FILE", help="option files of one table, instead of -opt")
     arguments.add_argument("--output", type=Path, help="folder of the comparison (default: results/comparison)")
+    add_tile_arguments(arguments)
     given = arguments.parse_intermixed_args()
     files, overrides = files_and_overrides(given)
 
@@ -43,7 +44,7 @@ def files_and_overrides(given: Namespace) -> tuple[list[str], list[str]]:
     if given.output is not None and given.compare is None:
         raise UserError("--output is for --compare; path.results_root=FOLDER moves the results of -opt")
     files = [given.opt] if given.opt else [entry for entry in given.compare if "=" not in entry]
-    return files, [entry for entry in given.compare or () if "=" in entry] + given.overrides
+    return files, [entry for entry in given.compare or () if "=" in entry] + given.overrides + tile_overrides(given)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,18 @@ def option_parser(description: str | None, example: str, required: bool = True) 
     return arguments
 
 
+def add_tile_arguments(arguments: argparse.ArgumentParser) -> None:
+    """--tile and --tile_overlap, for programs that restore images; see `tile_overrides`."""
+    arguments.add_argument("--tile", metavar="N", help="refine in tiles of N LR pixels; auto: what fits free memory")
+    arguments.add_argument("--tile_overlap", metavar="N", help="overlap of the tiles, in LR pixels (default: 32)")
+
+
+def tile_overrides(given: argparse.Namespace) -> list[str]:
+    """The two arguments as assignments to fields of the option file."""
+    values = {"tile": given.tile, "tile_overlap": given.tile_overlap}
+    return [f"test.{name}={value}" for name, value in values.items() if value is not None]
+
+
 def run(main: Callable[[], None]) -> int:
     """Run a program and turn mistakes of the user's, and files that cannot be used, into one line and exit status 2.
 

@@ -88,6 +88,14 @@ class PLIDENet(nn.Module):
         )
 
     def forward(self, lr: Tensor, refine_crop: int | None = None) -> tuple[Tensor, Tensor]:
+        deblurred, embedding, kernel = self.prepare(lr)
+        if refine_crop is not None:
+            top, left = ((length - refine_crop) // 2 for length in deblurred.shape[-2:])
+            deblurred = deblurred[..., top : top + refine_crop, left : left + refine_crop]
+        return self.refinement(deblurred, embedding), kernel
+
+    def prepare(self, lr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """All that comes before the refinement: deblurred image (B,3,scale*h,scale*w), kernel embedding, kernel."""
         if min(lr.shape[-2:]) < self.MIN_SIZE:
             raise ValueError(
                 f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {self.MIN_SIZE}x{self.MIN_SIZE} is needed"
@@ -95,11 +103,7 @@ class PLIDENet(nn.Module):
         kernel = self.estimator(lr)
         known = kernel.detach()  # the restoration takes the kernel as given: only the LR-consistency loss teaches it
         deblurred = self.wiener(self.upsampler(lr), known)
-        if refine_crop is not None:
-            top, left = ((length - refine_crop) // 2 for length in deblurred.shape[-2:])
-            deblurred = deblurred[..., top : top + refine_crop, left : left + refine_crop]
-        sr = self.refinement(deblurred, self.embedding(known))
-        return sr, kernel
+        return deblurred, self.embedding(known), kernel
 
     def diagnostics(self) -> dict[str, float]:
         """Values to watch in training: the Wiener strengths, whose fall to zero announces a collapse."""

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from plidenet.archs import build_network
+from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.checkpoint import load_checkpoint
 from plidenet.config import Options
 from plidenet.data.build import build_dataset
@@ -17,6 +18,8 @@ from plidenet.data.datasets import GTDataset
 from plidenet.data.loaders import build_eval_loader
 from plidenet.errors import UserError
 from plidenet.evaluation.conditions import Conditions, find_conditions
+from plidenet.evaluation.ensemble import SelfEnsemble
+from plidenet.evaluation.tiling import Tiled
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,17 @@ def prepare(options: Options) -> Candidate:
         conditions = find_conditions(section, images.lr.keys, options.scale)
         sets[section.name] = TestSet(build_eval_loader(images, section.n_workers), conditions)
     return Candidate(options, load_network(options), sets)
+
+
+def as_tested(net: nn.Module, options: Options) -> nn.Module:
+    """The network with what `test.tile` and `test.ensemble` put around it."""
+    test = options.test
+    if test.tile is not None:
+        if isinstance(net, PLIDENet):
+            net = Tiled(net, test.tile, test.tile_overlap)
+        else:
+            log.info("test.tile is of no use with %s, which restores images whole", options.network_G.which_model_G)
+    return SelfEnsemble(net) if test.ensemble else net
 
 
 def load_network(options: Options, weights: Path | None = None) -> nn.Module:

@@ -65,7 +65,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     ]
     rows = [row for block in blocks for row in block]
     header = ["method", "source", *sets, *COSTS]
-    lines = footnotes(measurements, sets.values(), bool(published))
+    lines = footnotes(labels, measurements, sets.values(), bool(published))
     text = markdown(header, [row.cells for row in rows], left=2) + "\n" + "\n".join(lines) + "\n"
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,9 @@ def label(measurements: Sequence[Measurement]) -> list[str]:
     return [one.method if times[one.method] == 1 else f"{one.method} ({one.options.name})" for one in measurements]
 
 
-def footnotes(measurements: Sequence[Measurement], sets: Iterable[MeasuredSet], published: bool) -> list[str]:
+def footnotes(
+    labels: Sequence[str], measurements: Sequence[Measurement], sets: Iterable[MeasuredSet], published: bool
+) -> list[str]:
     """The lines under the table."""
     options, cost = measurements[0].options, measurements[0].cost
     lines = [
@@ -94,6 +96,7 @@ def footnotes(measurements: Sequence[Measurement], sets: Iterable[MeasuredSet], 
         f"{notes.protocol(options.border)}",
         "",
         *notes.degradations(sets),
+        *(line for name, one in zip(labels, measurements, strict=True) for line in notes.procedure(name, one)),
         "- Measured rows: multiply-adds for an LR image of 64x64; seconds of the network alone, mean over all images, "
         f"and the most memory that an image took, on {cost.device}.",
     ]

@@ -10,9 +10,10 @@ from plidenet.config import Options
 from plidenet.data.images import named_images, read_image
 from plidenet.device import choose_device
 from plidenet.errors import UserError
-from plidenet.evaluation.candidate import load_network
+from plidenet.evaluation.candidate import as_tested, load_network
 from plidenet.evaluation.evaluator import restore
 from plidenet.evaluation.saving import ImageSaver
+from plidenet.evaluation.tiling import advising_tiles
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +28,16 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         weights: instead of the option file's.
 
     Raises:
-        UserError: missing weights or images, unreadable or too small ones, or the two folders are one.
+        UserError: missing weights or images, unreadable, too small or too large ones, or the two folders are one.
     """
     files = named_images(source)
     if source.resolve() == target.resolve():
         raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
     device = choose_device(options)
-    net = load_network(options, weights).to(device).eval()
+    net = as_tested(load_network(options, weights), options).to(device).eval()
     save = ImageSaver(target, options.suffix)
     for name, file in progress(files.items(), source.name):
         image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
-        save(restore(net, image, device, name), {})
+        with advising_tiles():
+            save(restore(net, image, device, name), {})
     log.info("results are in %s", target)

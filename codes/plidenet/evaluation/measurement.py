@@ -15,7 +15,7 @@ class Cost:
 
     Attributes:
         parameters: their number.
-        multiply_adds: of one LR image of 64x64 pixels.
+        multiply_adds: of one LR image of 64x64 pixels, in all its orientations with a self-ensemble.
         seconds: mean time of the network alone over all images measured.
         peak_memory: in bytes, see `plidenet.evaluation.memory.PeakMemory`; of several processes the greatest.
         device: what that was measured on.
@@ -53,16 +53,18 @@ class Measurement:
         options: where all of it is said.
         sets: in the option file's order.
         cost: of the network.
+        tiled: whether images were refined in the tiles of `test.tile`, which not every network knows.
     """
 
     options: Options
     sets: Sequence[MeasuredSet]
     cost: Cost
+    tiled: bool = False
 
     @property
     def method(self) -> str:
-        """The network's registered name."""
-        return self.options.network_G.which_model_G
+        """The network's registered name, with a + where it is measured by its x8 self-ensemble."""
+        return self.options.network_G.which_model_G + ("+" if self.options.test.ensemble else "")
 
     def set_named(self, name: str) -> MeasuredSet | None:
         return next((measured for measured in self.sets if measured.name == name), None)

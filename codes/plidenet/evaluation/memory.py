@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+CGROUP = Path("/sys/fs/cgroup")
 RESET_PEAK = "5"  # see proc(5)
 
 
@@ -47,6 +48,28 @@ class PeakMemory:
             peak = _bytes(STATUS, "VmHWM")
         if peak is not None and self._before is not None:
             self.bytes = max(self.bytes or 0, peak - self._before)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be taken; None on a CPU anywhere but on Linux."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free_now = _bytes(Path("/proc/meminfo"), "MemAvailable")
+    limit = _cgroup_room()
+    return free_now if free_now is None or limit is None else min(free_now, limit)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch or Python says that memory ran out, on a GPU or a CPU."""
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _cgroup_room() -> int | None:
+    """What the container may still take; None without a limit."""
+    with suppress(OSError, ValueError):  # a limit of "max" is none
+        return int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text())
+    return None
 
 
 def _bytes(file: Path, name: str) -> int | None:

@@ -17,6 +17,16 @@ def degradations(sets: Iterable[MeasuredSet]) -> list[str]:
     return [f"- {one.name}: {len(one.results)} images; {one.conditions.text}." for one in sets]
 
 
+def procedure(name: str, measurement: Measurement) -> list[str]:
+    """How a network of this name restored the images, where that was not in one go: a line for each reason."""
+    test, lines = measurement.options.test, []
+    if test.ensemble:
+        lines.append(f"- {name}: outputs for the eight orientations of each image averaged (x8 self-ensemble).")
+    if measurement.tiled:
+        lines.append(f"- {name}: refined in tiles of {test.tile} LR pixels that overlap by {test.tile_overlap}.")
+    return lines
+
+
 def caption(measurement: Measurement) -> str:
     """Under the table of one network."""
     options = measurement.options
@@ -25,5 +35,6 @@ def caption(measurement: Measurement) -> str:
         "BT.601 (16-235), psnr_rgb and ssim_rgb on all three channels.",
         "",
         *degradations(measurement.sets),
+        *procedure(measurement.method, measurement),
     ]
     return "\n".join(lines)

@@ -11,14 +11,16 @@ from plidenet import complexity, distributed
 from plidenet.cli import progress
 from plidenet.config import Options
 from plidenet.device import choose_device
-from plidenet.evaluation.candidate import Candidate, TestSet, prepare
+from plidenet.evaluation.candidate import Candidate, TestSet, as_tested, prepare
 from plidenet.evaluation.comparison import require_comparable, write_comparison
+from plidenet.evaluation.ensemble import ORIENTATIONS
 from plidenet.evaluation.evaluator import Restored, evaluate
 from plidenet.evaluation.kernels import KernelMeter
 from plidenet.evaluation.measurement import Cost, MeasuredSet, Measurement
 from plidenet.evaluation.memory import PeakMemory
 from plidenet.evaluation.report import write_report
 from plidenet.evaluation.saving import ImageSaver
+from plidenet.evaluation.tiling import Tiled, advising_tiles
 
 log = logging.getLogger(__name__)
 Keep = Callable[[Restored, Mapping], None]
@@ -79,7 +81,7 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     options = candidate.options
     folder = options.path.results_root / options.name
     size = complexity.count(candidate.net)
-    net = candidate.net.to(device)
+    net = as_tested(candidate.net, options).to(device)
     peak = PeakMemory(device)
     sets = []
     for name, test_set in candidate.sets.items():
@@ -87,7 +89,8 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
         keepers: list[Keep] = [peak.end, meter]
         if options.test.save_images:
             keepers.append(ImageSaver(folder / name, options.suffix))
-        results = evaluate(net, _samples(test_set, name, peak), device, options.border, _one_by_one(keepers))
+        with advising_tiles():
+            results = evaluate(net, _samples(test_set, name, peak), device, options.border, _one_by_one(keepers))
         if results:
             sets.append(MeasuredSet(name, test_set.conditions, results, meter.pairs()))
     candidate.net.cpu()  # makes room for the next
@@ -96,8 +99,10 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
         return None
     memory = _greatest(peak.bytes)
     seconds = fmean(result.seconds for one in sets for result in one.results)
-    cost = Cost(size.parameters, size.multiply_adds, seconds, memory, describe(device))
-    return Measurement(options, sets, cost)
+    multiply_adds = size.multiply_adds * (len(ORIENTATIONS) if options.test.ensemble else 1)
+    cost = Cost(size.parameters, multiply_adds, seconds, memory, describe(device))
+    tiled = any(isinstance(module, Tiled) for module in net.modules())
+    return Measurement(options, sets, cost, tiled)
 
 
 def _report(measurement: Measurement) -> str:

@@ -1,0 +1,144 @@
+"""Restore large images within bounded memory: only the refinement, which needs nearly all of it, works on tiles.
+
+Kernel, upsampling and deconvolution are of the whole image. Tiles begin on the grid of the attention windows, so that
+windows hold the same pixels as without tiles; where tiles overlap, one fades into the other. Tiles differ from the
+untiled image near their edges, where they lack context, and a little everywhere, as the prompts' weights and the
+channel attention depend on means over all that is seen: by 1 of 255 at most for the demo's network on photographs of
+448x320 LR pixels, with tiles of 64 that overlap by 16 or larger ones (and by 45 without overlap).
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from plidenet.archs.pl_idenet import PLIDENet
+from plidenet.errors import UserError
+from plidenet.evaluation.evaluator import OutOfMemory
+from plidenet.evaluation.memory import PeakMemory, free_memory
+
+PROBE = 128  # side of the image that tells how much memory a pixel takes, in pixels of the refinement's grid
+FRACTION = 0.6  # of the free memory that a tile may take
+UNKNOWN = 256  # tile, in LR pixels, where a system does not tell its memory
+
+
+class Tiled(nn.Module):
+    """A PL-IDENet that refines an image tile by tile.
+
+    Args:
+        net: the network.
+        tile: side of the tiles in LR pixels, rounded up to the windows' grid, or "auto" for what fits into the memory
+            that is free; an image that is not larger is refined whole.
+        overlap: of neighboring tiles in LR pixels, at most half of a tile, rounded up likewise. The outer quarters are
+            not used, in between one tile fades into the other.
+    """
+
+    def __init__(self, net: PLIDENet, tile: int | Literal["auto"], overlap: int) -> None:
+        super().__init__()
+        self.net, self.tile = net, tile
+        self.step = net.refinement.pad_multiple
+        self.overlap = _round_up(overlap * net.scale, self.step)  # in HR pixels
+        self.bytes_per_pixel: float | None = None
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        side = self._side(lr)
+        deblurred, embedding, kernel = self.net.prepare(lr)
+        return self._refine(deblurred, embedding, side), kernel
+
+    def _refine(self, image: Tensor, embedding: Tensor, side: int) -> Tensor:
+        rows, columns = (axis_tiles(length, side, self.overlap, self.step) for length in image.shape[-2:])
+        if len(rows) == len(columns) == 1:
+            return self.net.refinement(image, embedding)
+        refined = torch.zeros_like(image)
+        for top, weight_rows in rows:
+            for left, weight_columns in columns:
+                area = (..., slice(top, top + len(weight_rows)), slice(left, left + len(weight_columns)))
+                weight = torch.outer(weight_rows, weight_columns).to(image)
+                refined[area] += weight * self.net.refinement(image[area], embedding)
+        return refined
+
+    def _side(self, lr: Tensor) -> int:
+        """Side of the tiles in HR pixels, on the grid."""
+        scale, step = self.net.scale, self.step
+        if self.tile != "auto":
+            return max(_round_up(self.tile * scale, step), 2 * step)
+        height, width = (scale * length for length in lr.shape[-2:])
+        whole = _round_up(max(height, width), step)
+        if whole <= PROBE * self.net.refinement.unshuffle:
+            return whole
+        if self.bytes_per_pixel is None:
+            self.bytes_per_pixel = self._probe(lr)
+        free = free_memory(lr.device)
+        if self.bytes_per_pixel is None or free is None:
+            return _round_up(UNKNOWN * scale, step)
+        pixels = int(FRACTION * free / self.bytes_per_pixel)
+        if height * width <= pixels:
+            return whole
+        return max(math.isqrt(pixels) // step * step, 2 * self.overlap, 2 * step)
+
+    def _probe(self, lr: Tensor) -> float | None:
+        """Memory that the network takes for an HR pixel, measured on a small image; None where that fails.
+
+        On a CPU that is two to three times what it is for a large image: small tensors leave gaps in the heap.
+        """
+        side = PROBE * self.net.refinement.unshuffle // self.net.scale
+        small = lr.new_zeros(len(lr), 3, side, side)
+        peak = PeakMemory(lr.device)
+        peak.begin()
+        self.net(small)
+        peak.end()
+        return peak.bytes / (side * self.net.scale) ** 2 if peak.bytes else None
+
+
+def axis_tiles(length: int, side: int, overlap: int, step: int) -> list[tuple[int, Tensor]]:
+    """Tiles along one axis.
+
+    Args:
+        length: of the image.
+        side: of the tiles, a multiple of `step`, more than `overlap`.
+        overlap: the least that neighbors share, a multiple of `step`.
+        step: tiles begin at multiples of it.
+
+    Returns:
+        where each tile begins, and the weights of its pixels: they add up to 1 at every pixel. The last tile ends with
+        the image, so that it is padded as the whole image is.
+    """
+    padded = _round_up(length, step)
+    if padded <= side:
+        return [(0, torch.ones(length))]
+    last = math.ceil((padded - side) / (side - overlap))
+    starts = [(padded - side) * i // last // step * step for i in range(last + 1)]
+    profiles = [_profile(start, min(start + side, length), length, overlap) for start in starts]
+    total = torch.zeros(length)
+    for start, profile in zip(starts, profiles, strict=True):
+        total[start : start + len(profile)] += profile
+    return [(start, p / total[start : start + len(p)]) for start, p in zip(starts, profiles, strict=True)]
+
+
+@contextmanager
+def advising_tiles() -> Iterator[None]:
+    """Where memory runs out, name the flag that helps."""
+    try:
+        yield
+    except OutOfMemory as error:
+        raise UserError(f"{error}: refine it in tiles, or in smaller ones, with --tile 128 or --tile auto") from error
+
+
+def _profile(start: int, end: int, length: int, overlap: int) -> Tensor:
+    """Weights of one tile before they are normalized: 1 inside, falling over the middle half of the overlap to 0."""
+    weight = torch.ones(end - start)
+    if overlap:
+        distance = torch.arange(end - start) + 0.5
+        ramp = ((distance - overlap / 4) / (overlap / 2)).clamp(0, 1)
+        if start > 0:
+            weight = torch.minimum(weight, ramp)
+        if end < length:
+            weight = torch.minimum(weight, ramp.flip(0))
+    return weight
+
+
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step

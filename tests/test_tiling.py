@@ -113,6 +113,14 @@ def test_without_means_over_the_image_tiles_are_exact(tiny_network, photograph):
     torch.testing.assert_close(sr, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_upsampling_in_bands_is_exact(tiny_network, photograph, scale):
+    tiled = Tiled(tiny_network(scale=scale).eval(), 16, 0)
+    with torch.inference_mode():
+        expected = tiled.net.upsampler(photograph)
+        torch.testing.assert_close(tiled._upsample(photograph, 32 * scale), expected, atol=1e-6, rtol=1e-5)
+
+
 def test_there_is_no_seam_between_tiles(tiny_network, photograph):
     net = tiny_network(scale=2).eval()
     with torch.inference_mode():
@@ -159,6 +167,26 @@ def test_the_limit_of_a_container_bounds_the_free_memory(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
     assert memory.free_memory(CPU) == 600
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "scale"), [("PL_IDENet", 2), ("PL_IDENet_E", 4)])
+def test_tiles_take_a_fraction_of_the_memory_and_more_pixels_take_less_than_in_proportion(tiny_network, name, scale):
+    net = tiny_network(name, scale=scale, num_feat=32, embed_dim=32).eval()
+
+    def taken(restoring, side):
+        peak = memory.PeakMemory(CPU)
+        peak.begin()
+        with torch.inference_mode():
+            restoring(torch.rand(1, 3, side, side))
+        peak.end()
+        return peak.bytes
+
+    tiled = Tiled(net, 48, 16)
+    taken(tiled, 96)  # loads what the first call loads
+    small, large, untiled = taken(tiled, 96), taken(tiled, 192), taken(net, 192)
+    assert large < 0.6 * untiled
+    assert large < 3 * small, "of four times the pixels"
 
 
 def test_what_a_network_takes_is_measured():

@@ -62,7 +62,7 @@ def run(main: Callable[[], None]) -> int:
 
     Use as `sys.exit(run(main))`. Any other error passes through with its traceback (status 1).
     """
-    # Threads that spin while they wait make PyTorch ten times slower on a CPU that is shared; it reads this when imported.
+    # Threads that spin while they wait make PyTorch ten times slower on a shared CPU. It reads this when imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         main()

@@ -94,15 +94,18 @@ class PLIDENet(nn.Module):
             deblurred = deblurred[..., top : top + refine_crop, left : left + refine_crop]
         return self.refinement(deblurred, embedding), kernel
 
-    def prepare(self, lr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """All that comes before the refinement: deblurred image (B,3,scale*h,scale*w), kernel embedding, kernel."""
+    def prepare(self, lr: Tensor, upsampled: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """All that comes before the refinement: deblurred image (B,3,scale*h,scale*w), kernel embedding, kernel.
+
+        `upsampled` is what the upsampler makes of `lr`, where that is there already.
+        """
         if min(lr.shape[-2:]) < self.MIN_SIZE:
             raise ValueError(
                 f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {self.MIN_SIZE}x{self.MIN_SIZE} is needed"
             )
         kernel = self.estimator(lr)
         known = kernel.detach()  # the restoration takes the kernel as given: only the LR-consistency loss teaches it
-        deblurred = self.wiener(self.upsampler(lr), known)
+        deblurred = self.wiener(self.upsampler(lr) if upsampled is None else upsampled, known)
         return deblurred, self.embedding(known), kernel
 
     def diagnostics(self) -> dict[str, float]:

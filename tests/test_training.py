@@ -116,6 +116,7 @@ def test_lower_precisions_stay_near_float32(run, precision):
     torch.testing.assert_close(lower, losses("fp32"), rtol=0.02, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
 def test_a_compiled_network_takes_the_same_steps_and_saves_the_same_names(run, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traced, without minutes of g++
     plain = run.train("name=plain", "train.niter=2").net.state_dict()

@@ -79,7 +79,8 @@ class WindowAttention(nn.Module):
         if not self.shift:
             return bias
         regions = region_mask(height, width, self.window_size, self.shift, bias.device)
-        return (bias + regions[:, None]).repeat(batch, 1, 1, 1)
+        masks = bias + regions[:, None]
+        return masks.expand(batch, *masks.shape).flatten(0, 1)  # no copy for a single image
 
 
 def partition(x: Tensor, window: int) -> Tensor:

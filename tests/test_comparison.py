@@ -212,9 +212,25 @@ def test_without_a_manifest_the_names_tell_the_widths(tmp_path, keys, setting, w
     assert text in found.text
 
 
-def test_random_kernels_are_known_by_the_manifest_or_the_published_sets_name(tmp_path):
-    (tmp_path / "manifest.json").write_text(json.dumps({"x2": {"setting": 2, "ksize": 21}}))
-    assert find_conditions(lq(tmp_path / "LRblur/x2"), ["a"], 2).setting == 2
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        ({}, "MATLAB's bicubic downsampling"),
+        ({"downsample": "bicubic"}, "MATLAB's bicubic downsampling"),
+        ({"downsample": "direct"}, "direct downsampling that keeps one pixel of every 2x2"),
+    ],
+)
+def test_own_random_kernels_come_with_their_downsampling_and_without_published_scores(tmp_path, made, text):
+    (tmp_path / "manifest.json").write_text(json.dumps({"x2": {"setting": 2, "ksize": 21, **made}}))
+    found = find_conditions(lq(tmp_path / "LRblur/x2", "DIV2KRK"), ["a"], 2)
+    assert found.setting is None
+    assert found.text == (
+        "random anisotropic Gaussian kernels 21x21 (says manifest.json); "
+        f"blur with reflect padding, {text}, rounded to 8 bits"
+    )
+
+
+def test_the_published_set_of_random_kernels_is_known_by_its_name(tmp_path):
     assert find_conditions(lq(tmp_path / "lr_x4", "DIV2KRK"), ["im_1"], 4).setting == 2
 
 

@@ -1,13 +1,16 @@
-"""Perceptual metrics through a stand-in for pyiqa, which need not be installed here."""
+"""Perceptual metrics through a stand-in for pyiqa, which need not be installed here: alone, and by test/test.py."""
 
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from plidenet.config import load_options
+from plidenet.data.images import read_image
 from plidenet.errors import UserError
 from plidenet.metrics.perceptual import load_perceptual, measure
+from testing_setup import Bench, make_benchmark
 
 CPU = torch.device("cpu")
 MODES = {"lpips": ("FR", True), "niqe": ("NR", True), "musiq": ("NR", False), "fid": ("NR", True)}
@@ -123,3 +126,103 @@ def test_the_option_file_names_the_metrics(tmp_path):
     file.write_text(start + "test: {perceptual: [lpips, niqe]}\n")
     assert load_options(file).test.perceptual == ("lpips", "niqe")
     assert load_options(file, ["test.perceptual="]).test.perceptual == ()
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    return make_benchmark(tmp_path_factory.mktemp("benchmark"), [0.8, 1.6])
+
+
+@pytest.fixture
+def bench(tmp_path, benchmark):
+    return Bench(tmp_path, benchmark)
+
+
+def lr_alone(bench):
+    return {"name": "Alone", "mode": "LQ", "dataroot_LQ": str(bench.benchmark / "LRblur/x2"), "n_workers": 0}
+
+
+def inner(path, border):
+    return read_image(path)[border:-border, border:-border].astype(float) / 255
+
+
+def test_testing_tabulates_the_metrics_beside_psnr_and_ssim(pyiqa, bench, run_script):
+    file = bench.options("ours", sets=("Set5", "Plain"), test={"perceptual": ["lpips", "musiq"]}, crop_border=3)
+    ended = run_script("test/test.py", "-opt", file)
+    assert ended.status == 0, ended.err
+    means = {(line["dataset"], line["metric"]): line for line in bench.table("ours/perceptual.csv")}
+    assert list(means) == [(name, metric) for name in ("Set5", "Plain") for metric in ("lpips", "musiq")]
+    assert [line["better"] for line in means.values()] == ["lower", "higher"] * 2
+    for name in ("Set5", "Plain"):
+        images = bench.table(f"ours/{name}.csv")
+        assert list(images[0])[-3:] == ["seconds", "lpips", "musiq"]
+        for line in images:
+            restored = inner(bench.folder / f"results/ours/{name}/{line['image']}.png", 3)
+            hr = inner(bench.benchmark / f"HR/x2/{line['image']}.png", 3)
+            assert float(line["lpips"]) == pytest.approx(np.abs(restored - hr).mean(), abs=6e-5)
+            assert float(line["musiq"]) == pytest.approx(restored.mean(), abs=6e-5)
+        for metric in ("lpips", "musiq"):
+            expected = np.mean([float(line[metric]) for line in images])
+            assert float(means[name, metric]["mean"]) == pytest.approx(expected, abs=1e-4)
+            assert means[name, metric]["images"] == "4"
+
+
+def test_the_table_of_the_metrics_is_printed_and_says_what_is_better_and_what_is_cropped(pyiqa, bench, run_script):
+    file = bench.options("ours", test={"perceptual": ["musiq", "lpips"]}, crop_border=3)
+    ended = run_script("test/test.py", "-opt", file)
+    table = bench.text("ours/perceptual.md")
+    assert table in ended.out
+    header = [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")]
+    assert header == ["dataset", "images", "musiq ↑", "lpips ↓"]
+    assert "↓ lower is better, ↑ higher is better" in table
+    assert "3 pixels cropped from each side" in table
+
+
+def test_lr_images_alone_are_measured_by_the_metrics_that_need_no_reference(pyiqa, bench, run_script):
+    datasets = {"test1": bench.section("Set5"), "test2": lr_alone(bench)}
+    ended = run_script(
+        "test/test.py", "-opt", bench.options("ours", datasets=datasets, test={"perceptual": ["lpips", "niqe"]})
+    )
+    assert ended.status == 0, ended.err
+    images = bench.table("ours/Alone.csv")
+    assert [list(line) for line in images] == [["image", "niqe"]] * 4
+    assert [line["niqe"] for line in images] == [line["niqe"] for line in bench.table("ours/Set5.csv")]
+    (alone,) = [line for line in bench.text("ours/perceptual.md").splitlines() if "Alone" in line]
+    assert [cell.strip() for cell in alone.strip("|").split("|")][:3] == ["Alone", "4", "\u2013"]
+    assert [line["dataset"] for line in bench.table("ours/table.csv")] == ["Set5"]
+    assert "Alone" not in bench.text("ours/table.md")
+
+
+@pytest.mark.parametrize(("metric", "measured"), [("niqe", True), ("lpips", False)])
+def test_without_any_hr_image_there_is_a_table_where_a_metric_needs_none(pyiqa, bench, run_script, metric, measured):
+    file = bench.options("ours", datasets={"test1": lr_alone(bench)}, test={"perceptual": [metric]})
+    ended = run_script("test/test.py", "-opt", file)
+    assert ended.status == 0, ended.err
+    written = {path.name for path in (bench.folder / "results/ours").iterdir()}
+    assert written == {"Alone", *(("Alone.csv", "perceptual.csv", "perceptual.md") if measured else ())}
+    assert ("Nothing was measured" in ended.out) == (not measured)
+    compared = run_script("test/test.py", "--compare", file)
+    assert compared.status == 0 and "Nothing was measured" in compared.out, "what is compared are PSNR and SSIM"
+
+
+def test_metrics_are_loaded_once_and_before_any_image_is_restored(pyiqa, bench, run_script):
+    made = []
+
+    def create(name, device):
+        assert not (bench.folder / "results").exists()
+        made.append(name)
+        return Model(name, device)
+
+    pyiqa.create_metric = create
+    file = bench.options("ours", sets=("Set5", "Plain"), test={"perceptual": ["lpips", "niqe"]})
+    assert run_script("test/test.py", "-opt", file).status == 0
+    assert made == ["lpips", "niqe"]
+
+
+@pytest.mark.parametrize("first", ["-opt", "--compare"])
+def test_without_pyiqa_testing_ends_at_once_with_one_line_and_status_2(bench, run_script, monkeypatch, first):
+    monkeypatch.setitem(sys.modules, "pyiqa", None)
+    ended = run_script("test/test.py", first, bench.options("ours", test={"perceptual": ["lpips"]}))
+    assert ended.status == 2
+    assert ended.err.startswith("error: test.perceptual: lpips needs the package pyiqa") and ended.err.count("\n") == 1
+    assert not (bench.folder / "results").exists()

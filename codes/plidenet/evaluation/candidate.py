@@ -1,11 +1,12 @@
 """What an option file puts to the test: its network with weights and its sets, all checked before work starts."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -20,6 +21,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation.conditions import Conditions, find_conditions
 from plidenet.evaluation.ensemble import SelfEnsemble
 from plidenet.evaluation.tiling import Tiled
+from plidenet.metrics.perceptual import PerceptualMetric, load_perceptual
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +36,23 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network on the CPU and the sets to test it on, by name."""
+    """A network on the CPU, the sets to test it on, by name, and what is measured besides PSNR and SSIM."""
 
     options: Options
     net: nn.Module
     sets: Mapping[str, TestSet]
+    metrics: Sequence[PerceptualMetric]
 
 
-def prepare(options: Options) -> Candidate:
-    """Open the sets of an option file that are not for training, and load its network.
+def prepare(options: Options, device: torch.device) -> Candidate:
+    """Open the sets of an option file that are not for training, and load its network and perceptual metrics.
+
+    Args:
+        options: the option file's.
+        device: where images will be measured.
 
     Raises:
-        UserError: missing weights or data, or pairs that do not match.
+        UserError: missing weights or data, pairs that do not match, or a metric that cannot be had.
     """
     sections = {key: dataset for key, dataset in options.datasets.items() if not key.startswith("train")}
     for key, dataset in sections.items():
@@ -59,7 +66,7 @@ def prepare(options: Options) -> Candidate:
         assert not isinstance(images, GTDataset)
         conditions = find_conditions(section, images.lr.keys, options.scale)
         sets[section.name] = TestSet(build_eval_loader(images, section.n_workers), conditions)
-    return Candidate(options, load_network(options), sets)
+    return Candidate(options, load_network(options), sets, load_perceptual(options.test.perceptual, device))
 
 
 def as_tested(net: nn.Module, options: Options) -> nn.Module:

@@ -55,7 +55,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     Returns:
         the tables as Markdown, with their notes.
     """
-    sets = {one.name: one for measurement in measurements for one in measurement.sets}
+    sets = {one.name: one for measurement in measurements for one in measurement.scored}
     scale = measurements[0].options.scale
     published = published_methods(scale, {name: one.conditions.setting for name, one in sets.items()})
     labels = label(measurements)
@@ -75,7 +75,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     csv_header = ["method", "source", *(f"{name}_{metric}" for name in sets for metric in METRICS), *COSTS_CSV]
     write_csv(folder / "table.csv", csv_header, [row.csv for row in rows])
 
-    pairs = [(name, one) for name, measurement in zip(labels, measurements, strict=True) for one in measurement.sets]
+    pairs = [(name, one) for name, measurement in zip(labels, measurements, strict=True) for one in measurement.scored]
     broken_down = [line for name, one in pairs if (line := break_down((name, one.name), one))]
     return "\n".join(filter(None, (text, write_breakdown(folder, ["method", "dataset"], broken_down))))
 

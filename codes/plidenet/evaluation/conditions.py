@@ -10,7 +10,7 @@ from plidenet.config import DatasetOptions
 from plidenet.data.benchmark import MANIFEST, read_manifest
 from plidenet.degradation import gaussian8_sigmas
 
-PIPELINE = "blur with reflect padding, MATLAB's bicubic downsampling, rounded to 8 bits"
+BICUBIC = "MATLAB's bicubic downsampling"
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,10 @@ class Conditions:
     Attributes:
         text: what is known of it, for a note.
         widths: of the isotropic Gaussian kernels, in HR pixels, ascending; none with other kernels.
-        setting: 1 where the widths are the eight of Gaussian8, 2 for random anisotropic kernels, None for all else.
-            Published scores are of one of the two.
+        setting: 1 where the widths are the eight of Gaussian8, 2 for DIV2KRK as published, None for all else.
+            Published scores are of one of the two. Gaussian8 is the same whoever makes it; random kernels are not: a
+            set of setting 2 that was made here, by whichever downsampling, has other kernels than the published one
+            and so other scores, even with the same HR images and name.
     """
 
     text: str
@@ -43,13 +45,14 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
     assert dataset.dataroot_LQ is not None
     kind, folder = _kind_and_folder(dataset.dataroot_LQ, scale)
     if kind == "Bic":
-        return Conditions("MATLAB's bicubic downsampling without blur: not a blind benchmark")
+        return Conditions(f"{BICUBIC} without blur: not a blind benchmark")
     made = read_manifest(folder).get(f"x{scale}")
     if made and made.get("setting") == 1:
         return _isotropic(made["sigmas"], f"{made['ksize']}x{made['ksize']}, ", f"says {MANIFEST}", scale)
     if made and made.get("setting") == 2:
-        size = made["ksize"]
-        return Conditions(f"random anisotropic Gaussian kernels {size}x{size} (says {MANIFEST}); {PIPELINE}", (), 2)
+        kernels = f"random anisotropic Gaussian kernels {made['ksize']}x{made['ksize']} (says {MANIFEST})"
+        direct = f"direct downsampling that keeps one pixel of every {scale}x{scale}"
+        return Conditions(f"{kernels}; {_pipeline(direct if made.get('downsample') == 'direct' else BICUBIC)}")
     widths = [kernel_width(key) for key in keys]
     if None not in widths:
         return _isotropic(widths, "", "by the images' names", scale)
@@ -69,8 +72,12 @@ def _isotropic(widths: Sequence[Any], size: str, origin: str, scale: int) -> Con
     gaussian8 = known == tuple(round(sigma, 4) for sigma in gaussian8_sigmas(scale))
     listed = ", ".join(f"{width:g}" for width in known)
     name = "Gaussian8: " if gaussian8 else ""
-    text = f"{name}isotropic Gaussian kernels {size}widths {listed} HR pixels ({origin}); {PIPELINE}"
+    text = f"{name}isotropic Gaussian kernels {size}widths {listed} HR pixels ({origin}); {_pipeline(BICUBIC)}"
     return Conditions(text, known, 1 if gaussian8 else None)
+
+
+def _pipeline(downsampling: str) -> str:
+    return f"blur with reflect padding, {downsampling}, rounded to 8 bits"
 
 
 def _kind_and_folder(root: Path, scale: int) -> tuple[str, Path]:

@@ -34,7 +34,7 @@ def caption(measurement: Measurement) -> str:
         f"{measurement.method}, scale {options.scale}. {protocol(options.border)} psnr_y and ssim_y on the luma of "
         "BT.601 (16-235), psnr_rgb and ssim_rgb on all three channels.",
         "",
-        *degradations(measurement.sets),
+        *degradations(measurement.scored),
         *procedure(measurement.method, measurement),
     ]
     return "\n".join(lines)

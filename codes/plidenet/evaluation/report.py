@@ -6,8 +6,9 @@ from plidenet.data.images import write_image
 from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.kernels import draw_pairs, write_kernel_tables
 from plidenet.evaluation.measurement import Measurement
-from plidenet.evaluation.notes import caption
-from plidenet.evaluation.tables import summarize, to_markdown, write_image_scores, write_tables
+from plidenet.evaluation.notes import caption, protocol
+from plidenet.evaluation.perceptual import write_perceptual_tables
+from plidenet.evaluation.tables import summarize, write_image_scores, write_tables
 
 
 def write_report(folder: Path, measurement: Measurement) -> str:
@@ -19,12 +20,13 @@ def write_report(folder: Path, measurement: Measurement) -> str:
     options, sets = measurement.options, measurement.sets
     folder.mkdir(parents=True, exist_ok=True)
     for one in sets:
-        write_image_scores(folder / f"{one.name}.csv", one.results, one.kernels)
+        write_image_scores(folder / f"{one.name}.csv", one.results, one.kernels, one.perceptual)
         if one.kernels and options.test.save_images:
             write_image(folder / f"{one.name}_kernels.png", draw_pairs(one.kernels))
-    rows = [summarize(one.name, options.border, one.results) for one in sets]
-    text = caption(measurement)
-    write_tables(folder, rows, text)
+    rows = [summarize(one.name, options.border, one.results) for one in measurement.scored]
+    scores = write_tables(folder, rows, caption(measurement))
     widths = write_breakdown(folder, ["dataset"], [line for one in sets if (line := break_down((one.name,), one))])
     kernels = write_kernel_tables(folder, {one.name: one.kernels for one in sets})
-    return "\n".join(filter(None, (f"{to_markdown(rows)}\n{text}\n", widths, kernels)))
+    by_set = {one.name: one.perceptual for one in sets}
+    perceptual = write_perceptual_tables(folder, measurement.metrics, by_set, protocol(options.border))
+    return "\n".join(filter(None, (scores, widths, kernels, perceptual)))

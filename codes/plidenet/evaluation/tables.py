@@ -9,6 +9,7 @@ from statistics import fmean
 from plidenet.evaluation.evaluator import ImageResult
 from plidenet.evaluation.kernels import KERNEL_METRICS, KernelPair
 from plidenet.evaluation.markup import markdown, write_csv
+from plidenet.evaluation.perceptual import PerceptualScores
 from plidenet.metrics import Score
 
 METRICS = tuple(field.name for field in dataclasses.fields(Score))
@@ -48,18 +49,37 @@ def to_markdown(rows: Sequence[SetResult]) -> str:
     return markdown(COLUMNS, [row.cells() for row in rows])
 
 
-def write_tables(folder: Path, rows: Sequence[SetResult], caption: str) -> None:
-    """Write table.md (with the caption beneath) and table.csv."""
-    (folder / "table.md").write_text(f"{to_markdown(rows)}\n{caption}\n", encoding="utf-8")
+def write_tables(folder: Path, rows: Sequence[SetResult], caption: str) -> str:
+    """Write table.md (with the caption beneath) and table.csv.
+
+    Returns:
+        what table.md holds; nothing is written, and the text is empty, where there are no rows.
+    """
+    if not rows:
+        return ""
+    text = f"{to_markdown(rows)}\n{caption}\n"
+    (folder / "table.md").write_text(text, encoding="utf-8")
     write_csv(folder / "table.csv", COLUMNS, [row.cells() for row in rows])
+    return text
 
 
-def write_image_scores(path: Path, results: Sequence[ImageResult], kernels: Sequence[KernelPair] = ()) -> None:
-    """Write one line per image: name, scores, seconds and, where there are `kernels`, how good the estimated one is."""
-    rows = [[result.key, *format_score(result.score), f"{result.seconds:.3f}"] for result in results]
-    header = ["image", *METRICS, "seconds"]
+def write_image_scores(
+    path: Path,
+    results: Sequence[ImageResult],
+    kernels: Sequence[KernelPair] = (),
+    perceptual: Sequence[PerceptualScores] = (),
+) -> None:
+    """Write one line per image: name and, each where there are any, scores with seconds, how good the estimated kernel
+    is, and perceptual scores.
+    """
+    blocks: list[tuple[Sequence[str], dict[str, list[str]]]] = []
+    if results:
+        cells = {one.key: [*format_score(one.score), f"{one.seconds:.3f}"] for one in results}
+        blocks.append(((*METRICS, "seconds"), cells))
     if kernels:
-        header += KERNEL_METRICS
-        cells = {pair.key: pair.score.cells() for pair in kernels}
-        rows = [[*row, *cells.get(row[0], [""] * len(KERNEL_METRICS))] for row in rows]
-    write_csv(path, header, rows)
+        blocks.append((KERNEL_METRICS, {one.key: one.score.cells() for one in kernels}))
+    if perceptual:
+        blocks.append((tuple(perceptual[0].values), {one.key: one.cells() for one in perceptual}))
+    keys = dict.fromkeys(key for _, cells in blocks for key in cells)
+    rows = [[key, *(cell for names, cells in blocks for cell in cells.get(key, [""] * len(names)))] for key in keys]
+    write_csv(path, ["image", *(name for names, _ in blocks for name in names)], rows)

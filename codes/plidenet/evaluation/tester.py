@@ -18,6 +18,7 @@ from plidenet.evaluation.evaluator import Restored, evaluate
 from plidenet.evaluation.kernels import KernelMeter
 from plidenet.evaluation.measurement import Cost, MeasuredSet, Measurement
 from plidenet.evaluation.memory import PeakMemory
+from plidenet.evaluation.perceptual import PerceptualMeter
 from plidenet.evaluation.report import write_report
 from plidenet.evaluation.saving import ImageSaver
 from plidenet.evaluation.tiling import Tiled, advising_tiles
@@ -31,18 +32,20 @@ def test(options: Options) -> str:
     """Measure the network on every set that is not for training, and write results/<name>.
 
     The folder gets table.md and table.csv; widths.md and widths.csv for sets with several kernel widths; kernels.md and
-    kernels.csv where true kernels are known; <set>.csv with the scores of each image; and, unless `test.save_images` is
-    off, <set>/<image>.png, <set>/kernels/<image>.npy and .png, and <set>_kernels.png with true kernels beneath.
+    kernels.csv where true kernels are known; perceptual.md and perceptual.csv with `test.perceptual`; <set>.csv with
+    the scores of each image; and, unless `test.save_images` is off, <set>/<image>.png, <set>/kernels/<image>.npy and
+    .png, and <set>_kernels.png with true kernels beneath.
     Of several processes, each saves the images that it restores, and the main one writes the rest.
 
     Returns:
-        the tables, as Markdown, with their caption (no table where all sets are LR images alone).
+        the tables, as Markdown, with their captions (of LR images alone, that of perceptual metrics, if any).
 
     Raises:
-        UserError: missing weights or data, pairs that do not match: all found before the first image is restored.
+        UserError: missing weights or data, pairs that do not match, a perceptual metric that cannot be had: all found
+            before the first image is restored.
     """
-    candidate = prepare(options)
-    measurement = measure(candidate, choose_device(options))
+    device = choose_device(options)
+    measurement = measure(prepare(options, device), device)
     return _report(measurement) if measurement else NOTHING
 
 
@@ -59,15 +62,16 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
     Raises:
         UserError: as `test`, for all files before work starts, and where they cannot be compared.
     """
-    candidates = [prepare(options) for options in files]
+    device = choose_device(files[0])
+    candidates = [prepare(options, device) for options in files]
     require_comparable(candidates)
     folder = folder or files[0].path.results_root / "comparison"
-    device = choose_device(files[0])
     measurements = []
     for candidate in candidates:
         if measurement := measure(candidate, device):
             _report(measurement)
-            measurements.append(measurement)
+            if measurement.scored:
+                measurements.append(measurement)
     if not measurements:
         return NOTHING
     if not distributed.is_main():
@@ -77,32 +81,36 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
 
 
 def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
-    """Restore all images of a candidate and measure them; None where none of its sets has HR images."""
+    """Restore all images of a candidate and measure them; None where nothing can be measured."""
     options = candidate.options
     folder = options.path.results_root / options.name
     size = complexity.count(candidate.net)
     net = as_tested(candidate.net, options).to(device)
     peak = PeakMemory(device)
     sets = []
+    seconds: list[float] = []
     for name, test_set in candidate.sets.items():
-        meter = KernelMeter()
-        keepers: list[Keep] = [peak.end, meter]
+        kernels, perceptual = KernelMeter(), PerceptualMeter(candidate.metrics, options.border)
+        keepers: list[Keep] = [peak.end, lambda restored, _: seconds.append(restored.seconds), kernels]
         if options.test.save_images:
             keepers.append(ImageSaver(folder / name, options.suffix))
+        if candidate.metrics:
+            keepers.append(perceptual)
         with advising_tiles():
             results = evaluate(net, _samples(test_set, name, peak), device, options.border, _one_by_one(keepers))
-        if results:
-            sets.append(MeasuredSet(name, test_set.conditions, results, meter.pairs()))
+        measured = MeasuredSet(name, test_set.conditions, results, kernels.pairs(), perceptual.scores())
+        if measured.results or measured.perceptual:
+            sets.append(measured)
     candidate.net.cpu()  # makes room for the next
     log.info("results are in %s", folder)
     if not sets:
         return None
     memory = _greatest(peak.bytes)
-    seconds = fmean(result.seconds for one in sets for result in one.results)
+    mean_seconds = fmean(distributed.gather_interleaved(seconds))
     multiply_adds = size.multiply_adds * (len(ORIENTATIONS) if options.test.ensemble else 1)
-    cost = Cost(size.parameters, multiply_adds, seconds, memory, describe(device))
+    cost = Cost(size.parameters, multiply_adds, mean_seconds, memory, describe(device))
     tiled = any(isinstance(module, Tiled) for module in net.modules())
-    return Measurement(options, sets, cost, tiled)
+    return Measurement(options, sets, cost, tiled, candidate.metrics)
 
 
 def _report(measurement: Measurement) -> str:

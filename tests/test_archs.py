@@ -152,7 +152,8 @@ def test_stochastic_depth_acts_in_training_only(tiny_network):
     net = tiny_network(scale=2, drop_path=0.9)
     lr, _ = photographs(2)
     with torch.no_grad():
-        assert not torch.equal(net(lr)[0], net(lr)[0])
+        first = net(lr)[0]
+        assert not all(torch.equal(net(lr)[0], first) for _ in range(8))  # one draw may repeat by chance
         net.eval()
         assert torch.equal(net(lr)[0], net(lr)[0])
 

@@ -223,8 +223,9 @@ def test_the_layer_norm_of_the_interaction_normalizes_twice_with_its_input_stati
 @pytest.mark.parametrize("size", [(8, 8), (5, 9)])
 def test_the_prompt_interaction_equals_the_plain_one(scrambled, size, heads):
     part = scrambled(PromptInteraction(dim=12, num_heads=heads), 0.4)
-    x = noise(2, 12, *size)
-    assert_agrees(run(part, x), plain.prompt_interaction(exact(part), x.double(), heads))
+    features, prompt = noise(2, 8, *size), noise(2, 4, *size, seed=1)
+    expected = plain.prompt_interaction(exact(part), torch.cat((features, prompt), dim=1).double(), heads)
+    assert_agrees(run(part, features, prompt.permute(0, 2, 3, 1)), expected)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)

@@ -5,6 +5,8 @@ Prompts: Potlapalli et al., "PromptIR", NeurIPS 2023. Channel attention and gate
 a convolution as (B,C,H,W) they are in torch's channels-last memory format, at no cost.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +17,15 @@ from plidenet.autocast import autocast_off
 def conv_BHWC(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Apply a convolution to a feature map laid out (B,H,W,C)."""
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, parts: int) -> Iterator[Tensor]:
+    """Apply a 1x1 and a depthwise 3x3 convolution, both without bias, and yield the output (B,H,W,C) part by part.
+
+    Each part of the channels is computed when it is asked for: no more of them need to be in memory than are in use.
+    """
+    for mix, filters in zip(pointwise.weight.chunk(parts), depthwise.weight.chunk(parts), strict=True):
+        yield F.conv2d(F.linear(x, mix).permute(0, 3, 1, 2), filters, padding=1, groups=len(filters)).permute(0, 2, 3, 1)
 
 
 class PromptGeneration(nn.Module):
@@ -54,7 +65,7 @@ class PromptInteraction(nn.Module):
         num_heads: heads of the channel attention; divides `dim`.
 
     Shapes:
-        (B,H,W,dim) -> (B,H,W,dim).
+        features (B,H,W,dim-P), prompt (B,H,W,P) -> (B,H,W,dim).
     """
 
     def __init__(self, *, dim: int, num_heads: int) -> None:
@@ -64,7 +75,8 @@ class PromptInteraction(nn.Module):
         self.norm2 = DoubleLayerNorm(dim)
         self.feed_forward = GatedFeedForward(dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, features: Tensor, prompt: Tensor) -> Tensor:
+        x = torch.cat((features, prompt), dim=-1)
         x = x + self.attention(self.norm1(x))
         return x + self.feed_forward(self.norm2(x))
 
@@ -84,9 +96,8 @@ class DoubleLayerNorm(nn.Module):
         wide = x.float()
         variance, mean = torch.var_mean(wide, dim=-1, correction=0, keepdim=True)
         scale = torch.rsqrt(variance + 1e-5)
-        once = (wide - mean) * scale * self.weight + self.bias
-        twice = (once - mean) * scale * self.weight + self.bias
-        return twice.to(x.dtype)
+        once = torch.addcmul(self.bias, (wide - mean) * scale, self.weight)
+        return torch.addcmul(self.bias, (once - mean) * scale, self.weight).to(x.dtype)
 
 
 class ChannelAttention(nn.Module):
@@ -104,19 +115,23 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width, dim = x.shape
-        qkv = conv_BHWC(self.depthwise, self.qkv(x))
-        qkv = qkv.reshape(batch, height * width, 3, self.num_heads, dim // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B,heads,H*W,c)
-        attention = self._attention(query, key).to(value.dtype)
-        mixed = value @ attention.transpose(-2, -1)
+        qkv = pointwise_depthwise(self.qkv, self.depthwise, x, parts=3)
+        attention = self._attention(next(qkv), next(qkv))
+        mixed = self._heads(next(qkv)) @ attention.to(x.dtype).transpose(-2, -1)
         return self.project(mixed.transpose(1, 2).reshape(batch, height, width, dim))
 
     def _attention(self, query: Tensor, key: Tensor) -> Tensor:
         """Softmax of the cosine similarities of channels, (B,heads,c,c), in float32."""
         with autocast_off(query.device):
-            query, key = F.normalize(query.float(), dim=-2), F.normalize(key.float(), dim=-2)
-            similarity = query.transpose(-2, -1) @ key
+            query, key = self._heads(query.float()), self._heads(key.float())
+            products = query.transpose(-2, -1) @ key
+            norm_q, norm_k = (torch.linalg.vector_norm(x, dim=-2).clamp(min=1e-12) for x in (query, key))
+            similarity = products / norm_q[..., :, None] / norm_k[..., None, :]
             return (similarity * self.temperature[:, None, None]).softmax(dim=-1)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(B,H,W,dim) -> (B,heads,H*W,c)."""
+        return x.flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
 class GatedFeedForward(nn.Module):
@@ -129,5 +144,5 @@ class GatedFeedForward(nn.Module):
         self.project = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value = conv_BHWC(self.depthwise, self.expand(x)).chunk(2, dim=-1)
-        return self.project(F.gelu(gate) * value)
+        gate_and_value = pointwise_depthwise(self.expand, self.depthwise, x, parts=2)
+        return self.project(F.gelu(next(gate_and_value)) * next(gate_and_value))

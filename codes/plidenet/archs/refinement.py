@@ -139,5 +139,5 @@ class PromptGroup(nn.Module):
         self.conv = nn.Conv2d(2 * dim + prompt_dim, dim, 3, padding=1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        prompted = self.interaction(torch.cat((x, self.prompt(x, embedding)), dim=-1))
+        prompted = self.interaction(x, self.prompt(x, embedding))
         return conv_BHWC(self.conv, torch.cat((prompted, self.blocks(x)), dim=-1)) + x

@@ -4,12 +4,12 @@ Source: Liu et al., "Swin Transformer", ICCV 2021; used as in Liang et al., "Swi
 out (B,H,W,C).
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import StochasticDepth
+
+from plidenet.archs.bands import in_bands
 
 
 class SwinBlock(nn.Module):
@@ -32,6 +32,7 @@ class SwinBlock(nn.Module):
     ) -> None:
         super().__init__()
         hidden = int(dim * mlp_ratio)
+        self.shift, self.window_size = shift, window_size
         self.norm1 = nn.LayerNorm(dim)
         self.attention = WindowAttention(dim=dim, num_heads=num_heads, window_size=window_size, shift=shift)
         self.norm2 = nn.LayerNorm(dim)
@@ -39,14 +40,25 @@ class SwinBlock(nn.Module):
         self.drop_path = StochasticDepth(drop_path, mode="row")
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attention(self.norm1(x)))
+        if self.shift:
+            x = x.roll((-self.shift, -self.shift), dims=(1, 2))
+        # Stochastic depth draws once for a whole image: no bands in training.
+        x = self._block(x) if self.training else in_bands(self._block, x, self.window_size)
+        if self.shift:
+            x = x.roll((self.shift, self.shift), dims=(1, 2))
+        return x
+
+    def _block(self, x: Tensor, is_last: bool = True) -> Tensor:
+        """The block without its shift, on a band of an image (the last one or not): it mixes pixels in windows only."""
+        x = x + self.drop_path(self.attention(self.norm1(x), is_last))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention within (shifted) windows, with a learned bias per relative position."""
+    """Multi-head self-attention within windows of a shifted image, with a learned bias per relative position."""
 
     position_index: Tensor
+    seams: Tensor
 
     def __init__(self, *, dim: int, num_heads: int, window_size: int, shift: int) -> None:
         super().__init__()
@@ -58,28 +70,26 @@ class WindowAttention(nn.Module):
         self.position_bias = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, num_heads))
         nn.init.trunc_normal_(self.position_bias, std=0.02)
         self.register_buffer("position_index", relative_position_index(window_size), persistent=False)
+        self.register_buffer("seams", seam_masks(window_size, shift), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, is_last: bool = True) -> Tensor:
+        """x (B,H,W,dim) -> the same shape; `is_last` says whether the image ends below x."""
         batch, height, width, _ = x.shape
-        if self.shift:
-            x = x.roll((-self.shift, -self.shift), dims=(1, 2))
         windows = partition(x, self.window_size)  # (B*windows, pixels, dim)
         qkv = self.qkv(windows).unflatten(-1, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B*windows, heads, pixels, dim/heads)
-        mask = self._mask(batch, height, width).to(query.dtype)
+        mask = self._mask(batch, height // self.window_size, width // self.window_size, is_last).to(query.dtype)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        x = merge(self.project(mixed.transpose(1, 2).flatten(2)), self.window_size, batch, height, width)
-        if self.shift:
-            x = x.roll((self.shift, self.shift), dims=(1, 2))
-        return x
+        return merge(self.project(mixed.transpose(1, 2).flatten(2)), self.window_size, batch, height, width)
 
-    def _mask(self, batch: int, height: int, width: int) -> Tensor:
-        """Additive mask: the position bias (1,heads,p,p) or, with shift, bias and region mask (B*windows,heads,p,p)."""
+    def _mask(self, batch: int, rows: int, columns: int, is_last: bool) -> Tensor:
+        """Additive mask: the position bias (1,heads,p,p) or, with shift, bias and seams (B*windows,heads,p,p)."""
         bias = self.position_bias[self.position_index].permute(2, 0, 1)[None]
         if not self.shift:
             return bias
-        regions = region_mask(height, width, self.window_size, self.shift, bias.device)
-        masks = bias + regions[:, None]
+        is_bottom = torch.arange(rows, device=bias.device) == (rows - 1 if is_last else rows)
+        is_right = torch.arange(columns, device=bias.device) == columns - 1
+        masks = bias + self.seams[(2 * is_bottom[:, None] + is_right).flatten()]
         return masks.expand(batch, *masks.shape).flatten(0, 1)  # no copy for a single image
 
 
@@ -105,14 +115,12 @@ def relative_position_index(window: int) -> Tensor:
     return rows * (2 * window - 1) + columns
 
 
-@lru_cache(maxsize=8)
-def region_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """-100 between pixels that only the cyclic shift has made neighbors, else 0: (windows, window^2, window^2)."""
+def seam_masks(window: int, shift: int) -> Tensor:
+    """-100 between pixels that only the cyclic shift has made neighbors, else 0: (4, 1, window^2, window^2).
 
-    def region(length: int) -> Tensor:
-        position = torch.arange(length, device=device)
-        return (position >= length - window).long() + (position >= length - shift).long()
-
-    regions = 3 * region(height)[:, None] + region(width)[None]
-    regions = partition(regions[None, :, :, None], window)[..., 0]
-    return torch.where(regions[:, :, None] == regions[:, None, :], 0.0, -100.0)
+    For windows inside the shifted image (nothing to mask), at its right, at its bottom, and in that corner.
+    """
+    wrapped = torch.arange(window) >= window - shift
+    below, beyond = (side.flatten() for side in torch.meshgrid(wrapped, wrapped, indexing="ij"))
+    rows, columns = (side[:, None] != side[None] for side in (below, beyond))
+    return -100.0 * torch.stack((torch.zeros_like(rows), columns, rows, rows | columns))[:, None]

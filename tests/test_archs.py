@@ -3,7 +3,7 @@
 import pytest
 import torch
 from plidenet import build_network
-from plidenet.archs import NETWORKS
+from plidenet.archs import NETWORKS, bands
 from plidenet.degradation import degrade, imresize, isotropic_gaussian
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
@@ -146,6 +146,30 @@ def test_a_run_under_inference_mode_leaves_later_training_alone(tiny_network):
         net(lr)
     backward(net, lr, hr)
     assert_gradients_finite(net)
+
+
+@pytest.mark.parametrize("name", ["PL_IDENet", "PL_IDENet_E"])
+def test_the_image_is_the_same_in_one_band_and_in_many(tiny_network, monkeypatch, name):
+    net, lr = tiny_network(name, scale=2).eval(), torch.rand(2, 3, 45, 38)
+    with torch.inference_mode():
+        whole, _ = net(lr)
+        monkeypatch.setattr(bands, "BAND_PIXELS", 1)  # as few rows as there can be
+        in_bands, _ = net(lr)
+    torch.testing.assert_close(in_bands, whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["PL_IDENet", "PL_IDENet_E"])
+def test_checkpointing_changes_no_gradient(tiny_network, name):
+    def gradients(**setting):
+        net = tiny_network(name, scale=2, drop_path=0.5, **setting).train()
+        torch.manual_seed(1)  # of stochastic depth
+        sr, kernel = net(lr)
+        (sr.square().mean() + kernel.square().mean()).backward()
+        return [parameter.grad for parameter in net.parameters()]
+
+    lr = torch.rand(2, 3, 20, 24)
+    pairs = zip(gradients(), gradients(checkpoint=True), strict=True)
+    assert all(torch.equal(kept, computed_again) for kept, computed_again in pairs)
 
 
 def test_stochastic_depth_acts_in_training_only(tiny_network):

@@ -29,7 +29,8 @@ class PLIDENet(nn.Module):
         kernel_init_sigma: start the estimator at a Gaussian of this width; None (default) is the paper's start.
         num_wiener_filters: Wiener filters, each with its own strength (default 4).
         filter_scale: a learnable factor for each regularization kernel of the Wiener layer (default False).
-        embed_dim, depths, num_heads, window_size, mlp_ratio, prompt_dims, prompt_heads, drop_path: see `Refinement`.
+        embed_dim, depths, num_heads, window_size, mlp_ratio, prompt_dims, prompt_heads, drop_path, checkpoint: see
+            `Refinement`.
         unshuffle: 1 (default, the paper) refines at HR size, "scale" on the LR grid, at a fraction of the arithmetic.
 
     Shapes:
@@ -62,6 +63,7 @@ class PLIDENet(nn.Module):
         prompt_dims: Sequence[int] = (32, 64, 64, 64),
         prompt_heads: Sequence[int] = (1, 2, 4, 8),
         drop_path: float = 0.1,
+        checkpoint: bool = False,
         unshuffle: Literal[1, "scale"] = 1,
     ) -> None:
         super().__init__()
@@ -84,6 +86,7 @@ class PLIDENet(nn.Module):
             prompt_heads=prompt_heads,
             kernel_embed_dim=kernel_embed_dim,
             drop_path=drop_path,
+            checkpoint=checkpoint,
             unshuffle=scale if unshuffle == "scale" else 1,
         )
 

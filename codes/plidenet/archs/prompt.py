@@ -5,7 +5,8 @@ Prompts: Potlapalli et al., "PromptIR", NeurIPS 2023. Channel attention and gate
 a convolution as (B,C,H,W) they are in torch's channels-last memory format, at no cost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from plidenet.autocast import autocast_off
 
 
-def conv_BHWC(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def conv_BHWC(conv: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a convolution to a feature map laid out (B,H,W,C)."""
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
@@ -25,7 +26,8 @@ def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, p
     Each part of the channels is computed when it is asked for: no more of them need to be in memory than are in use.
     """
     for mix, filters in zip(pointwise.weight.chunk(parts), depthwise.weight.chunk(parts), strict=True):
-        yield F.conv2d(F.linear(x, mix).permute(0, 3, 1, 2), filters, padding=1, groups=len(filters)).permute(0, 2, 3, 1)
+        filter_each = partial(F.conv2d, weight=filters, padding=1, groups=len(filters))
+        yield conv_BHWC(filter_each, F.linear(x, mix))
 
 
 class PromptGeneration(nn.Module):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from plidenet.archs.init import init_truncated_normal
 from plidenet.archs.prompt import PromptGeneration, PromptInteraction, conv_BHWC
@@ -28,6 +29,8 @@ class Refinement(nn.Module):
         drop_path: stochastic depth of the last block, growing linearly from 0 at the first (default 0.1).
         unshuffle: work on the grid of a pixel-unshuffled image, 1/unshuffle of the size (default 1: the paper; the
             scale gives PL_IDENet_E).
+        checkpoint: in training, compute what the blocks have in between a second time for the gradients instead of
+            keeping it: less memory for more time (default False).
 
     Shapes:
         image (B,3,H,W) any size, embedding (B,kernel_embed_dim) -> (B,3,H,W).
@@ -48,6 +51,7 @@ class Refinement(nn.Module):
         kernel_embed_dim: int = 128,
         drop_path: float = 0.1,
         unshuffle: int = 1,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         if not len(depths) == len(num_heads) == len(prompt_dims) == len(prompt_heads):
@@ -69,6 +73,7 @@ class Refinement(nn.Module):
                 prompt_heads=prompt_heads[i],
                 kernel_embed_dim=kernel_embed_dim,
                 drop_rates=drop_rates[i].tolist(),
+                checkpoint=checkpoint,
             )
             for i in range(len(depths))
         )
@@ -103,6 +108,7 @@ class PromptGroup(nn.Module):
         dim, num_heads, window_size, mlp_ratio: of the Swin blocks.
         prompt_dim, prompt_heads, kernel_embed_dim: of the prompt.
         drop_rates: stochastic depth of each Swin block; their number is the depth.
+        checkpoint: see `Refinement`.
 
     Shapes:
         x (B,H,W,dim), embedding (B,kernel_embed_dim) -> (B,H,W,dim).
@@ -119,8 +125,10 @@ class PromptGroup(nn.Module):
         prompt_heads: int,
         kernel_embed_dim: int,
         drop_rates: Sequence[float],
+        checkpoint: bool,
     ) -> None:
         super().__init__()
+        self.checkpoint = checkpoint
         self.prompt = PromptGeneration(dim=dim, prompt_dim=prompt_dim, kernel_embed_dim=kernel_embed_dim)
         self.interaction = PromptInteraction(dim=dim + prompt_dim, num_heads=prompt_heads)
         self.blocks = nn.Sequential(
@@ -139,5 +147,13 @@ class PromptGroup(nn.Module):
         self.conv = nn.Conv2d(2 * dim + prompt_dim, dim, 3, padding=1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        prompted = self.interaction(x, self.prompt(x, embedding))
-        return conv_BHWC(self.conv, torch.cat((prompted, self.blocks(x)), dim=-1)) + x
+        prompted = self._run(self.interaction, x, self.prompt(x, embedding))
+        refined = x
+        for block in self.blocks:
+            refined = self._run(block, refined)
+        return conv_BHWC(self.conv, torch.cat((prompted, refined), dim=-1)) + x
+
+    def _run(self, part: nn.Module, *inputs: Tensor) -> Tensor:
+        if self.checkpoint and torch.is_grad_enabled():
+            return recomputed(part, *inputs, use_reentrant=False)
+        return part(*inputs)

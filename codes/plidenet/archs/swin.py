@@ -7,7 +7,6 @@ out (B,H,W,C).
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import StochasticDepth
 
 from plidenet.archs.bands import in_bands
 
@@ -37,7 +36,7 @@ class SwinBlock(nn.Module):
         self.attention = WindowAttention(dim=dim, num_heads=num_heads, window_size=window_size, shift=shift)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
-        self.drop_path = StochasticDepth(drop_path, mode="row")
+        self.drop_rate = drop_path
 
     def forward(self, x: Tensor) -> Tensor:
         if self.shift:
@@ -50,8 +49,14 @@ class SwinBlock(nn.Module):
 
     def _block(self, x: Tensor, is_last: bool = True) -> Tensor:
         """The block without its shift, on a band of an image (the last one or not): it mixes pixels in windows only."""
-        x = x + self.drop_path(self.attention(self.norm1(x), is_last))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self._drop_path(self.attention(self.norm1(x), is_last))
+        return x + self._drop_path(self.mlp(self.norm2(x)))
+
+    def _drop_path(self, branch: Tensor) -> Tensor:
+        """Stochastic depth (Huang et al., ECCV 2016): some images skip a branch, others have it scaled up."""
+        if not self.training:
+            return branch
+        return branch * F.dropout(branch.new_ones(len(branch), 1, 1, 1), self.drop_rate)
 
 
 class WindowAttention(nn.Module):

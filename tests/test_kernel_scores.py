@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from plidenet.checkpoint import save_checkpoint
+from plidenet.data.benchmark import degrade_image
 from plidenet.data.images import read_image
 from plidenet.degradation import anisotropic_gaussian, isotropic_gaussian
 from plidenet.evaluation.figures import SIDE
-from plidenet.evaluation.kernels import KernelPair, center_of_mass, draw_pairs, score_kernel
+from plidenet.evaluation.kernels import KernelPair, draw_pairs, score_kernel
+from plidenet.metrics.kernel import center_of_mass
 from scipy import ndimage
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
@@ -21,8 +23,6 @@ SCORES = ["kernel_psnr", "kernel_l1", "kernel_shift", "lr_psnr"]
 @pytest.fixture(scope="module")
 def pair():
     """An HR image (3,120,96) and its LR image at scale 4, blurred by a Gaussian of width 2."""
-    from plidenet.data.benchmark import degrade_image
-
     hr = np.ascontiguousarray(data.chelsea()[100:220, 100:196])
     lr = degrade_image(hr, isotropic_gaussian(21, 2.0).double().numpy(), 4)
     return tuple(torch.from_numpy(image).permute(2, 0, 1) for image in (hr, lr))
@@ -45,6 +45,15 @@ def test_the_true_kernel_has_no_error_and_gives_the_lr_image_again(pair):
     score = score_kernel(kernel, kernel, *pair)
     assert (score.kernel_psnr, score.kernel_l1, score.kernel_shift) == (math.inf, 0, 0)
     assert score.lr_psnr > 60, "but for single pixels that float32 rounds the other way"
+
+
+def test_lr_images_downsampled_directly_are_made_again_directly(pair):
+    hr, _ = pair
+    kernel = isotropic_gaussian(21, 2.0)
+    lr = torch.from_numpy(degrade_image(hr.permute(1, 2, 0).numpy(), kernel.double().numpy(), 4, "direct"))
+    direct, bicubic = (score_kernel(kernel, kernel, hr, lr.permute(2, 0, 1), way) for way in ("direct", "bicubic"))
+    assert direct.lr_psnr > 60
+    assert bicubic.lr_psnr < direct.lr_psnr - 10
 
 
 def test_kernel_scores_agree_with_independent_computations(pair):

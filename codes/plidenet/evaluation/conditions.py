@@ -8,7 +8,7 @@ from typing import Any
 
 from plidenet.config import DatasetOptions
 from plidenet.data.benchmark import MANIFEST, read_manifest
-from plidenet.degradation import gaussian8_sigmas
+from plidenet.degradation import Downsampling, gaussian8_sigmas
 
 BICUBIC = "MATLAB's bicubic downsampling"
 
@@ -24,11 +24,13 @@ class Conditions:
             Published scores are of one of the two. Gaussian8 is the same whoever makes it; random kernels are not: a
             set of setting 2 that was made here, by whichever downsampling, has other kernels than the published one
             and so other scores, even with the same HR images and name.
+        downsample: how blurred images were downsampled, see `plidenet.degradation.degrade`.
     """
 
     text: str
     widths: tuple[float, ...] = ()
     setting: int | None = None
+    downsample: Downsampling = "bicubic"
 
 
 def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) -> Conditions:
@@ -51,8 +53,10 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
         return _isotropic(made["sigmas"], f"{made['ksize']}x{made['ksize']}, ", f"says {MANIFEST}", scale)
     if made and made.get("setting") == 2:
         kernels = f"random anisotropic Gaussian kernels {made['ksize']}x{made['ksize']} (says {MANIFEST})"
-        direct = f"direct downsampling that keeps one pixel of every {scale}x{scale}"
-        return Conditions(f"{kernels}; {_pipeline(direct if made.get('downsample') == 'direct' else BICUBIC)}")
+        if made.get("downsample") == "direct":
+            direct = f"direct downsampling that keeps one pixel of every {scale}x{scale}"
+            return Conditions(f"{kernels}; {_pipeline(direct)}", downsample="direct")
+        return Conditions(f"{kernels}; {_pipeline(BICUBIC)}")
     widths = [kernel_width(key) for key in keys]
     if None not in widths:
         return _isotropic(widths, "", "by the images' names", scale)

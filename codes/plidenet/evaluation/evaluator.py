@@ -11,7 +11,7 @@ from plidenet import distributed
 from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
 from plidenet.evaluation.memory import is_out_of_memory
-from plidenet.metrics import Score, score
+from plidenet.metrics import Score, kernel_l1, score
 
 
 class NotFinite(UserError):
@@ -125,7 +125,7 @@ def evaluate(
                     value = score(restored.image, sample["gt"].to(device), crop_border)
                 except ValueError as error:
                     raise UserError(f"{restored.key}: {error}") from error
-                distance = kernel_distance(restored.kernel, sample.get("kernel"))
+                distance = kernel_distance(restored, sample)
                 results.append(ImageResult(restored.key, value, restored.seconds, distance))
     except UserError as error:
         failure = error
@@ -137,11 +137,11 @@ def evaluate(
     return distributed.gather_interleaved(results)
 
 
-def kernel_distance(estimated: Tensor | None, true: Tensor | None) -> float | None:
-    """L1 distance of two kernels (k,k) of equal size, 0 to 2; None where one is unknown or they differ in size."""
-    if estimated is None or true is None or estimated.shape != true.shape:
+def kernel_distance(restored: Restored, sample: Mapping) -> float | None:
+    """L1 distance of the estimated kernel to the true one, 0 to 2; None where one is unknown."""
+    if restored.kernel is None or "kernel" not in sample:
         return None
-    return (estimated - true).abs().sum().item()
+    return kernel_l1(restored.kernel, sample["kernel"])
 
 
 def _now(device: torch.device) -> float:

@@ -8,24 +8,23 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from plidenet import distributed
-from plidenet.degradation import degrade
+from plidenet.degradation import Downsampling, degrade
 from plidenet.device import to_uint8
 from plidenet.evaluation.evaluator import Restored
 from plidenet.evaluation.figures import draw_kernels
 from plidenet.evaluation.markup import markdown, write_csv
-from plidenet.metrics import psnr
+from plidenet.metrics import kernel_l1, psnr
+from plidenet.metrics.kernel import center_of_mass, in_one_size
 
 SHOWN = 16  # pairs of kernels on a sheet
 NOTE = (
     "Estimated against true kernels, mean over the images. kernel_psnr in dB with peak 1, of kernels that sum to 1; "
     "kernel_l1 the sum of absolute differences, 0 to 2; kernel_shift the distance of the centers of mass in HR pixels; "
     "lr_psnr in dB on Y, without crop, of the LR image made again from the HR image and the estimated kernel (blur, "
-    "bicubic downsampling, 8 bits)."
+    "the set's downsampling, 8 bits)."
 )
 
 
@@ -56,14 +55,19 @@ class KernelPair:
 
 
 class KernelMeter:
-    """Measures the kernel of every restored image whose true kernel and HR image are known: a `keep` of `evaluate`."""
+    """Measures the kernel of every restored image whose true kernel and HR image are known: a `keep` of `evaluate`.
 
-    def __init__(self) -> None:
+    Args:
+        downsample: how the LR images were downsampled, see `plidenet.degradation.degrade`.
+    """
+
+    def __init__(self, downsample: Downsampling) -> None:
+        self.downsample = downsample
         self._share: list[KernelPair] = []
 
     def __call__(self, restored: Restored, sample: Mapping) -> None:
         if restored.kernel is not None and "kernel" in sample and "gt" in sample:
-            score = score_kernel(restored.kernel, sample["kernel"], sample["gt"], sample["lq"])
+            score = score_kernel(restored.kernel, sample["kernel"], sample["gt"], sample["lq"], self.downsample)
             pair = KernelPair(restored.key, restored.kernel.numpy(), sample["kernel"].numpy(), score)
             self._share.append(pair)
 
@@ -72,7 +76,9 @@ class KernelMeter:
         return distributed.gather_interleaved(self._share)
 
 
-def score_kernel(estimated: Tensor, true: Tensor, hr: Tensor, lr: Tensor) -> KernelScore:
+def score_kernel(
+    estimated: Tensor, true: Tensor, hr: Tensor, lr: Tensor, downsample: Downsampling = "bicubic"
+) -> KernelScore:
     """Compare two kernels; of different sizes, the smaller is taken to be zero outside.
 
     Args:
@@ -80,24 +86,18 @@ def score_kernel(estimated: Tensor, true: Tensor, hr: Tensor, lr: Tensor) -> Ker
         true: (l,l), l odd, summing to 1.
         hr: uint8 (3,H,W).
         lr: uint8 (3,h,w), made of `hr` by the true kernel; H a multiple of h, and W the same of w.
+        downsample: how `lr` was downsampled, see `plidenet.degradation.degrade`.
     """
-    size = max(len(estimated), len(true))
-    one, other = (_padded(kernel.double(), size) for kernel in (estimated, true))
+    one, other = in_one_size(estimated, true)
     error = (one - other).square().mean().item()
     shift = (center_of_mass(one) - center_of_mass(other)).norm().item()
-    rebuilt = degrade(hr[None].float() / 255, estimated, hr.shape[-1] // lr.shape[-1])[0]
+    rebuilt = degrade(hr[None].float() / 255, estimated, hr.shape[-1] // lr.shape[-1], downsample)[0]
     return KernelScore(
         kernel_psnr=-10 * math.log10(error) if error else math.inf,
-        kernel_l1=(one - other).abs().sum().item(),
+        kernel_l1=kernel_l1(estimated, true),
         kernel_shift=shift,
         lr_psnr=psnr(to_uint8(rebuilt), lr),
     )
-
-
-def center_of_mass(kernel: Tensor) -> Tensor:
-    """Row and column of a kernel's (k,k) center of mass, in pixels from the central tap, as (2,)."""
-    axis = torch.arange(len(kernel), dtype=kernel.dtype) - len(kernel) // 2
-    return torch.stack((kernel.sum(1) @ axis, kernel.sum(0) @ axis)) / kernel.sum()
 
 
 def mean_kernel_score(pairs: Sequence[KernelPair]) -> KernelScore:
@@ -130,7 +130,3 @@ def draw_pairs(pairs: Sequence[KernelPair]) -> np.ndarray:
     columns = min(len(shown), 8)
     rows = [row for i in range(0, len(shown), columns) for row in (estimated[i : i + columns], true[i : i + columns])]
     return np.concatenate([draw_kernels(row, columns) for row in rows])
-
-
-def _padded(kernel: Tensor, size: int) -> Tensor:
-    return F.pad(kernel, ((size - len(kernel)) // 2,) * 4)

@@ -90,7 +90,8 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     sets = []
     seconds: list[float] = []
     for name, test_set in candidate.sets.items():
-        kernels, perceptual = KernelMeter(), PerceptualMeter(candidate.metrics, options.border)
+        kernels = KernelMeter(test_set.conditions.downsample)
+        perceptual = PerceptualMeter(candidate.metrics, options.border)
         keepers: list[Keep] = [peak.end, lambda restored, _: seconds.append(restored.seconds), kernels]
         if options.test.save_images:
             keepers.append(ImageSaver(folder / name, options.suffix))

@@ -77,7 +77,7 @@ def picture(restored: Restored, sample: Mapping[str, Any]) -> Any:
     if restored.kernel is not None:
         kernels["estimated"] = restored.kernel.numpy()
     if "kernel" in sample:
-        distance = kernel_distance(restored.kernel, sample["kernel"])
+        distance = kernel_distance(restored, sample)
         kernels["true" if distance is None else f"true, L1 {distance:.2f}"] = sample["kernel"].numpy()
     return show_restoration(_pixels(sample["lq"]), _pixels(restored.image), _pixels(sample["gt"]), kernels)
 

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Make the README's figures from results: pictures side by side, the diagram of the network, PSNR against blur width
+and against cost, and compare.html, a page with before/after sliders. Without arguments: of the demo's results.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from plidenet.cli import parser, run
+from plidenet.errors import UserError
+
+DEMO_RESULTS, DEMO_BENCHMARK = Path("results/demo_x4"), Path("datasets/demo/setting1")
+DEMO_IMAGES = ["sig2.6_astronaut:24,140", "sig2.0_chelsea:40,120"]
+DEMO_NOTE = (
+    "The network of the demo: a PL_IDENet_E with half a million parameters, trained for minutes on a CPU with five "
+    "photographs that come with scikit-image. The two shown, which it was not trained on, come with it, too: "
+    "the astronaut is NASA's, in the public domain, the cat Chelsea by Stéfan van der Walt, CC0."
+)
+EXAMPLE = """python scripts/make_figures.py
+  python scripts/make_figures.py --ours results/PLIDENet_x4 --bicubic results/bicubic_x4 --set Set5 \\
+      --benchmark datasets/Set5/setting1 --images sig1.8_baby sig2.6_bird:40,96 --save figures"""
+
+
+def main() -> None:
+    arguments = parser(__doc__, EXAMPLE)
+    add = arguments.add_argument
+    add("--ours", type=Path, default=DEMO_RESULTS, metavar="DIR", help="the network's results")
+    add("--bicubic", type=Path, default=Path("results/demo_bicubic_x4"), metavar="DIR", help="bicubic's results")
+    add("--benchmark", type=Path, default=DEMO_BENCHMARK, metavar="DIR", help="what both were tested on")
+    add("--set", default="Demo", help="its name in the option files (default: Demo)")
+    add("--scale", type=int, default=4, choices=(2, 3, 4), help="HR size / LR size (default: 4)")
+    add("--images", nargs="+", metavar="NAME[:TOP,LEFT]", help="what to show (default: two, their finest parts)")
+    add("--published", default="Set14", metavar="SET", help="for PSNR against cost (default: Set14)")
+    add("--note", help="beneath the page's title: which network this is")
+    add("--save", type=Path, default=Path("assets"), metavar="DIR", help="folder to write to (default: assets)")
+    options = arguments.parse_args()
+
+    from plidenet.figures.charts import require_matplotlib
+    from plidenet.files import replacing
+
+    require_matplotlib()
+    files = dict(figures(options))
+    for name, content in files.items():
+        with replacing(options.save / name) as temporary:
+            temporary.write_bytes(content)
+    print(f"wrote {options.save}/: {', '.join(files)}")
+
+
+def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
+    """Every file's name and content; UserError where results are missing."""
+    from plidenet.figures.cost_chart import draw_cost_chart
+    from plidenet.figures.crops import draw_comparison, most_detailed
+    from plidenet.figures.diagram import draw_pipeline
+    from plidenet.figures.methods import count_paper_network, read_measured, read_published
+    from plidenet.figures.page import draw_page, encode_webp
+    from plidenet.figures.results import Folders, image_names, psnr_by_width, read_scene, spread
+    from plidenet.figures.theme import THEMES
+    from plidenet.figures.width_curves import draw_width_curves
+
+    folders = Folders(options.ours, options.bicubic, options.benchmark, options.set, options.scale)
+    for folder in (folders.ours, folders.bicubic, folders.benchmark):
+        if not folder.is_dir():
+            raise UserError(f"no folder {folder}: `make demo` makes the demo's, --help tells how to name others")
+    default = DEMO_IMAGES if options.benchmark == DEMO_BENCHMARK else spread(image_names(folders), 2)
+    images = options.images or default
+    corners = dict(map(parse_image, images))
+    scenes = [read_scene(folders, name) for name in corners]
+    shown = [(scene, corners[scene.name] or most_detailed(scene.hr)) for scene in scenes]
+    curves = [psnr_by_width(folder, options.set) for folder in (folders.bicubic, folders.ours)]
+    methods = read_published(options.scale, options.published)
+    methods += read_measured(options.ours.parent, options.scale, options.published)
+    counted, benchmark = count_paper_network(options.scale), f"{options.published} x{options.scale}"
+    if not all(curves):
+        print(f"no PSNR against blur width: {options.set} has no widths.csv in both of the results")
+    if not methods:
+        print(f"no PSNR against cost: no paper has costs beside its scores on {benchmark}")
+
+    by_width = {theme.name: draw_width_curves(*curves, theme) for theme in THEMES if all(curves)}
+    for theme in THEMES:
+        yield f"pipeline-{theme.name}.svg", draw_pipeline(theme).encode()
+        yield f"comparison-{theme.name}.webp", encode_webp(draw_comparison(shown, theme))
+        if by_width:
+            yield f"psnr_by_width-{theme.name}.svg", by_width[theme.name].encode()
+        if methods:
+            yield f"psnr_by_cost-{theme.name}.svg", draw_cost_chart(methods, counted, benchmark, theme).encode()
+    note = options.note or (DEMO_NOTE if options.ours == DEMO_RESULTS else f"{options.ours.name} on {options.set}.")
+    yield "compare.html", draw_page(scenes, options.scale, note, by_width).encode()
+
+
+def parse_image(text: str) -> tuple[str, tuple[int, int] | None]:
+    """NAME or NAME:TOP,LEFT."""
+    name, _, place = text.partition(":")
+    if not place:
+        return name, None
+    try:
+        top, left = map(int, place.split(","))
+    except ValueError:
+        raise UserError(f"--images {text}: what follows the colon must be TOP,LEFT in HR pixels") from None
+    return name, (top, left)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

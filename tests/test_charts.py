@@ -1,0 +1,92 @@
+"""PSNR against blur width and against cost: where the numbers come from, and where their names stand."""
+
+import csv
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from plidenet.figures.cost_chart import draw_cost_chart
+from plidenet.figures.labels import place_labels
+from plidenet.figures.methods import read_measured, read_published
+from plidenet.figures.results import psnr_by_width
+from plidenet.figures.theme import LIGHT
+from plidenet.figures.width_curves import draw_width_curves
+
+
+def write_table(path, header, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def texts(svg):
+    return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_curves_run_through_the_csvs_numbers(tmp_path):
+    write_table(
+        tmp_path / "widths.csv", ["dataset", "width", "psnr_y"], [["A", 2.6, 27.64], ["A", 1.8, 28.71], ["B", 3, 9]]
+    )
+    ours = psnr_by_width(tmp_path, "A")
+    assert list(ours.items()) == [(1.8, 28.71), (2.6, 27.64)]
+    assert psnr_by_width(tmp_path / "missing", "A") == {}
+    svg = draw_width_curves({1.8: 27.92, 2.6: 26.33}, ours, LIGHT)
+    labels = [re.sub(r"\s+", " ", text) for text in texts(svg)]
+    assert {"1.8", "2.6", "27.9", "bicubic 26.3", "28.7", "ours 27.6"} <= set(labels)
+
+
+def test_published_methods_come_with_their_sources_numbers():
+    by_name = {method.name: method for method in read_published(4, "Set14")}
+    paper = by_name["PL-IDENet"]
+    assert (paper.psnr, paper.parameters, paper.multiply_adds) == (28.34, 4.30, 29.46)
+    assert by_name["KDSR-L"].multiply_adds is None
+    assert "CARN" not in by_name, "it has a score but no cost"
+    assert read_published(3, "Set14") == []
+
+
+def test_measured_methods_appear_once_a_table_of_that_benchmark_exists(tmp_path):
+    published = read_published(4, "Set14")
+    header = ["method", "source", "Set14_psnr_y", "parameters", "multiply_adds"]
+    rows = {(one.name, one.source): [one.name, one.source, f"{one.psnr:.2f}", "", ""] for one in published}
+    for name, psnr in (("CARN", "24.62"), ("Bicubic+ZSSR", "24.78")):
+        rows[name, ""] = [name, "TIP 2024 Table I", psnr, "", ""]
+    ours = ["PL_IDENet_E", "measured", "28.511", 4385659, 19_200_000_000]
+    bicubic = ["Bicubic", "measured", "24.298", 0, 15_728_640]
+    write_table(tmp_path / "demo/table.csv", header, [ours])  # no published rows: other LR images
+    write_table(tmp_path / "single/table.csv", ["dataset", "images", "psnr_y"], [["Set14", 8, 28]])
+    assert read_measured(tmp_path, 4, "Set14") == []
+    write_table(tmp_path / "setting1/table.csv", header, [*rows.values(), bicubic, ours])
+    assert read_measured(tmp_path, 2, "Set14") == [], "the published rows are those of x4"
+    (measured,) = read_measured(tmp_path, 4, "Set14")
+    assert (measured.name, measured.psnr, measured.measured) == ("PL_IDENet_E", 28.511, True)
+    assert measured.parameters == pytest.approx(4.385659)
+    assert measured.multiply_adds == pytest.approx(19.2)
+    svg = draw_cost_chart([*published, measured], 244.4, "Set14 x4", LIGHT)
+    assert texts(svg).count("PL_IDENet_E") == 2
+    assert any("Filled: measured by this project" in text for text in texts(svg))
+
+
+def test_the_cost_chart_says_what_it_does_not_show():
+    words = texts(draw_cost_chart(read_published(4, "Set14"), 244.4, "Set14 x4", LIGHT))
+    note = " ".join(words)
+    assert "This project's own weights are not measured on this benchmark yet" in note
+    assert "Below the axis: IPT 24.84 dB, SwinIR 24.88 dB." in note
+    assert "PL-IDENet, counted: 244 G" in words
+    assert words.count("DCLS") == 2
+    assert words.count("KDSR-L") == 1, "no multiply-adds are published"
+    no_arithmetic = " ".join(texts(draw_cost_chart(read_published(2, "Set14"), 1, "Set14 x2", LIGHT)))
+    assert "multiply-adds" not in no_arithmetic
+
+
+def test_labels_keep_clear_of_points_and_of_each_other():
+    generator = np.random.default_rng(0)
+    points = [tuple(point) for point in generator.uniform(40, 360, (9, 2))]
+    boxes = place_labels(points, [(40, 12)] * len(points), (0, 0, 400, 400))
+    for number, (left, bottom, right, top) in enumerate(boxes):
+        assert min(left, bottom) >= 0 and max(right, top) <= 400
+        assert not any(left < x < right and bottom < y < top for x, y in points)
+        for other in boxes[:number]:
+            assert right <= other[0] or other[2] <= left or top <= other[1] or other[3] <= bottom
+    (box,) = place_labels([(20, 20)], [(40, 12)], (0, 0, 400, 400), [(20, 18, 90, 22)])
+    assert box[1] >= 22 or box[3] <= 18

@@ -5,22 +5,28 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-BAND_PIXELS = 4096  # times 384 channels in float32: 6 MiB
+BAND_PIXELS = 8192  # times 384 channels in float32: 12 MiB
+
+Part = Callable[[Tensor, bool], Tensor]
 
 
-def in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int) -> Tensor:
+def in_bands(part: Part, x: Tensor, window: int = 1) -> Tensor:
     """Apply a part that mixes pixels in windows only: on a CPU without gradients to one band of rows after the other.
 
-    With gradients everything in between is kept anyway; GPUs and compiled code do better with the whole image.
+    With gradients everything in between is kept anyway, and a GPU does better with the whole image.
 
     Args:
         part: takes a band and whether it is the last one, and keeps its shape.
         x: image (B,H,W,C), H a multiple of `window`.
-        window: side of the windows.
+        window: side of the windows (default 1: the part mixes no pixels at all).
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu":
+    if torch.is_grad_enabled() or x.device.type != "cpu":
         return part(x, True)
-    rows = window * max(BAND_PIXELS // (len(x) * x.shape[2] * window), 1)
+    return _one_by_one(part, x, window * max(BAND_PIXELS // (len(x) * x.shape[2] * window), 1))
+
+
+@torch.compiler.disable(recursive=False)  # one compiled part for all bands, instead of a program with all of them
+def _one_by_one(part: Part, x: Tensor, rows: int) -> Tensor:
     result = torch.empty_like(x)
     for top in range(0, x.shape[1], rows):
         band = (slice(None), slice(top, top + rows))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from plidenet.archs.bands import in_bands
 from plidenet.autocast import autocast_off
 
 
@@ -95,10 +96,14 @@ class DoubleLayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        return in_bands(self._normalize, x)
+
+    def _normalize(self, x: Tensor, *_: bool) -> Tensor:
         wide = x.float()
-        variance, mean = torch.var_mean(wide, dim=-1, correction=0, keepdim=True)
-        scale = torch.rsqrt(variance + 1e-5)
-        once = torch.addcmul(self.bias, (wide - mean) * scale, self.weight)
+        mean = wide.mean(dim=-1, keepdim=True)
+        centered = wide - mean
+        scale = torch.rsqrt(centered.square().mean(dim=-1, keepdim=True) + 1e-5)
+        once = torch.addcmul(self.bias, centered * scale, self.weight)
         return torch.addcmul(self.bias, (once - mean) * scale, self.weight).to(x.dtype)
 
 

@@ -1,34 +1,73 @@
-"""Work on an image band by band: what is computed in between then takes little memory, and fits into a CPU's cache."""
+"""Work on an image band by band: what is computed in between then takes little memory, and fits into a CPU's cache.
 
-from collections.abc import Callable
+That is done on a CPU without gradients. With gradients everything in between is kept anyway, and a GPU does better with
+the whole image.
+"""
+
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-BAND_PIXELS = 8192  # times 384 channels in float32: 12 MiB
+BAND_PIXELS = 2048  # times 384 channels in float32: 3 MiB
+LEAST_ROWS = 16  # of a band with a halo, which is computed twice
 
-Part = Callable[[Tensor, bool], Tensor]
 
-
-def in_bands(part: Part, x: Tensor, window: int = 1) -> Tensor:
-    """Apply a part that mixes pixels in windows only: on a CPU without gradients to one band of rows after the other.
-
-    With gradients everything in between is kept anyway, and a GPU does better with the whole image.
+def in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int = 1, halo: int = 0) -> Tensor:
+    """Apply a part that mixes pixels only within windows, or with those no more than `halo` rows away.
 
     Args:
-        part: takes a band and whether it is the last one, and keeps its shape.
+        part: takes a band, halo included, and whether it is the last one, and keeps its shape.
         x: image (B,H,W,C), H a multiple of `window`.
-        window: side of the windows (default 1: the part mixes no pixels at all).
+        window: bands begin at multiples of it (default 1).
+        halo: rows that a band has beyond those that it is responsible for, on either side (default 0).
     """
-    if torch.is_grad_enabled() or x.device.type != "cpu":
+    if _is_done_whole(x):
         return part(x, True)
-    return _one_by_one(part, x, window * max(BAND_PIXELS // (len(x) * x.shape[2] * window), 1))
+    return _in_bands(part, x, window, halo)
 
 
-@torch.compiler.disable(recursive=False)  # one compiled part for all bands, instead of a program with all of them
-def _one_by_one(part: Part, x: Tensor, rows: int) -> Tensor:
+def sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor, halo: int) -> tuple[Tensor, ...]:
+    """Add up what a part returns for every band.
+
+    Args:
+        part: takes a band, halo included, and the rows of it that count.
+        x: image (B,H,W,C).
+        halo: as for `in_bands`.
+    """
+    if _is_done_whole(x):
+        return part(x, slice(None))
+    return _sum_of_bands(part, x, halo)
+
+
+# Compiled, a part is one program for all bands, instead of all bands becoming one program.
+@torch.compiler.disable(recursive=False)
+def _in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int, halo: int) -> Tensor:
     result = torch.empty_like(x)
-    for top in range(0, x.shape[1], rows):
-        band = (slice(None), slice(top, top + rows))
-        result[band] = part(x[band], top + rows >= x.shape[1])
+    for rows, seen, inner in _bands(x, window, halo):
+        result[:, rows] = part(x[:, seen], seen.stop == x.shape[1])[:, inner]
     return result
+
+
+@torch.compiler.disable(recursive=False)
+def _sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor, halo: int) -> tuple[Tensor, ...]:
+    terms = (part(x[:, seen], inner) for _, seen, inner in _bands(x, 1, halo))
+    total = next(terms)
+    for one in terms:
+        total = tuple(a + b for a, b in zip(total, one, strict=True))
+    return total
+
+
+def _is_done_whole(x: Tensor) -> bool:
+    return torch.is_grad_enabled() or x.device.type != "cpu"
+
+
+def _bands(x: Tensor, window: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Of each band: its rows, those with the halo, and the former among the latter."""
+    batch, height, width, _ = x.shape
+    count = max(BAND_PIXELS // (batch * width * window), 1) * window
+    count = max(count, LEAST_ROWS) if halo else count
+    for top in range(0, height, count):
+        bottom = min(top + count, height)
+        first, last = max(top - halo, 0), min(bottom + halo, height)
+        yield slice(top, bottom), slice(first, last), slice(top - first, bottom - first)

@@ -5,14 +5,14 @@ Prompts: Potlapalli et al., "PromptIR", NeurIPS 2023. Channel attention and gate
 a convolution as (B,C,H,W) they are in torch's channels-last memory format, at no cost.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from plidenet.archs.bands import in_bands
+from plidenet.archs.bands import in_bands, sum_of_bands
 from plidenet.autocast import autocast_off
 
 
@@ -21,14 +21,10 @@ def conv_BHWC(conv: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, parts: int) -> Iterator[Tensor]:
-    """Apply a 1x1 and a depthwise 3x3 convolution, both without bias, and yield the output (B,H,W,C) part by part.
-
-    Each part of the channels is computed when it is asked for: no more of them need to be in memory than are in use.
-    """
-    for mix, filters in zip(pointwise.weight.chunk(parts), depthwise.weight.chunk(parts), strict=True):
-        filter_each = partial(F.conv2d, weight=filters, padding=1, groups=len(filters))
-        yield conv_BHWC(filter_each, F.linear(x, mix))
+def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, part: int, parts: int) -> Tensor:
+    """One of several equal parts of the channels that a 1x1 and a depthwise 3x3 convolution without bias make of x."""
+    mix, filters = (conv.weight.chunk(parts)[part] for conv in (pointwise, depthwise))
+    return conv_BHWC(partial(F.conv2d, weight=filters, padding=1, groups=len(filters)), F.linear(x, mix))
 
 
 class PromptGeneration(nn.Module):
@@ -121,20 +117,26 @@ class ChannelAttention(nn.Module):
         self.project = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, height, width, dim = x.shape
-        qkv = pointwise_depthwise(self.qkv, self.depthwise, x, parts=3)
-        attention = self._attention(next(qkv), next(qkv))
-        mixed = self._heads(next(qkv)) @ attention.to(x.dtype).transpose(-2, -1)
-        return self.project(mixed.transpose(1, 2).reshape(batch, height, width, dim))
+        attention = self._attention(*sum_of_bands(self._products, x, halo=1)).to(x.dtype)
+        return in_bands(partial(self._mix, attention), x, halo=1)
 
-    def _attention(self, query: Tensor, key: Tensor) -> Tensor:
-        """Softmax of the cosine similarities of channels, (B,heads,c,c), in float32."""
-        with autocast_off(query.device):
+    def _products(self, x: Tensor, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Of queries with keys (B,heads,c,c), and of both with themselves (B,heads,c), summed over rows, in float32."""
+        query, key = (pointwise_depthwise(self.qkv, self.depthwise, x, part, 3)[:, rows] for part in (0, 1))
+        with autocast_off(x.device):
             query, key = self._heads(query.float()), self._heads(key.float())
-            products = query.transpose(-2, -1) @ key
-            norm_q, norm_k = (torch.linalg.vector_norm(x, dim=-2).clamp(min=1e-12) for x in (query, key))
-            similarity = products / norm_q[..., :, None] / norm_k[..., None, :]
+            return query.transpose(-2, -1) @ key, query.square().sum(dim=-2), key.square().sum(dim=-2)
+
+    def _attention(self, products: Tensor, query_squares: Tensor, key_squares: Tensor) -> Tensor:
+        """Softmax of the cosine similarities of channels, (B,heads,c,c), in float32."""
+        with autocast_off(products.device):
+            query_norm, key_norm = (squares.clamp(min=1e-24).sqrt() for squares in (query_squares, key_squares))
+            similarity = products / query_norm[..., :, None] / key_norm[..., None, :]
             return (similarity * self.temperature[:, None, None]).softmax(dim=-1)
+
+    def _mix(self, attention: Tensor, x: Tensor, *_: bool) -> Tensor:
+        value = self._heads(pointwise_depthwise(self.qkv, self.depthwise, x, 2, 3))
+        return self.project((value @ attention.transpose(-2, -1)).transpose(1, 2).reshape(x.shape))
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B,H,W,dim) -> (B,heads,H*W,c)."""
@@ -151,5 +153,8 @@ class GatedFeedForward(nn.Module):
         self.project = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate_and_value = pointwise_depthwise(self.expand, self.depthwise, x, parts=2)
-        return self.project(F.gelu(next(gate_and_value)) * next(gate_and_value))
+        return in_bands(self._gate, x, halo=1)
+
+    def _gate(self, x: Tensor, *_: bool) -> Tensor:
+        gate, value = (pointwise_depthwise(self.expand, self.depthwise, x, part, 2) for part in (0, 1))
+        return self.project(F.gelu(gate) * value)

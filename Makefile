@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo figures test lint clean
+.PHONY: install demo figures test attack lint clean
 
 install: $(INSTALLED)
 
@@ -25,6 +25,9 @@ results/demo_x4/Demo.csv: | $(INSTALLED)
 
 test: lint ## lint, types and tests
 	$(BIN)/python -m pytest
+
+attack: $(INSTALLED) ## the tests that `make test` leaves out: thousands of damaged files, fifty kills
+	$(BIN)/python -m pytest -m exhaustive -s
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ def test_the_wiener_layer_starts_at_the_dct_basis_and_evenly_spaced_strengths():
 def test_stochastic_depth_grows_linearly_over_all_blocks():
     net = build_network("PL_IDENet", embed_dim=8, num_feat=8)
     blocks = [block for group in net.refinement.groups for block in group.blocks]
-    np.testing.assert_allclose([block.drop_path.p for block in blocks], np.linspace(0, 0.1, 16), atol=1e-7)
+    np.testing.assert_allclose([block.drop_rate for block in blocks], np.linspace(0, 0.1, 16), atol=1e-7)
     assert [block.attention.shift for block in blocks] == [0, 4] * 8
 
 

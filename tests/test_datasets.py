@@ -34,7 +34,7 @@ def folders(tmp_path):
         write_image(tmp_path / "HR" / f"{i}.png", coded(i))
         write_image(tmp_path / "LR" / f"{i}x2.png", coded(i)[::2, ::2])
         (tmp_path / "kernel").mkdir(exist_ok=True)
-        np.save(tmp_path / "kernel" / f"{i}x2.npy", np.full((3, 3), i / 9))
+        np.save(tmp_path / "kernel" / f"{i}x2.npy", np.full((3, 3), (i + 1) / 9))
     return SimpleNamespace(HR=tmp_path / "HR", LR=tmp_path / "LR", kernel=tmp_path / "kernel")
 
 
@@ -89,7 +89,7 @@ def test_an_lq_sample_is_a_whole_lr_image_its_name_and_its_kernel(folders):
     assert sample["key"] == "3x2"
     np.testing.assert_array_equal(sample["lq"], coded(3)[::2, ::2].transpose(2, 0, 1))
     kernel = DATASETS.build("LQ", dataroot_LQ=folders.LR, dataroot_kernel=folders.kernel)[3]["kernel"]
-    torch.testing.assert_close(kernel, torch.full((3, 3), 3 / 9))
+    torch.testing.assert_close(kernel, torch.full((3, 3), 4 / 9))
 
 
 def test_an_lqgt_sample_is_a_pair_under_the_lr_name(folders):
@@ -98,7 +98,7 @@ def test_an_lqgt_sample_is_a_pair_under_the_lr_name(folders):
     assert sample["key"] == "3x2"
     np.testing.assert_array_equal(sample["gt"], coded(3).transpose(2, 0, 1))
     np.testing.assert_array_equal(sample["lq"], coded(3)[::2, ::2].transpose(2, 0, 1))
-    torch.testing.assert_close(sample["kernel"], torch.full((3, 3), 3 / 9))
+    torch.testing.assert_close(sample["kernel"], torch.full((3, 3), 4 / 9))
 
 
 def test_an_hr_image_is_cut_to_the_scale_times_its_lr_image(folders):

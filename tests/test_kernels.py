@@ -142,7 +142,7 @@ def test_equal_ends_of_the_range_give_that_width():
 
 
 def test_disturbing_multiplies_each_tap_by_1_to_1_25():
-    kernels = isotropic_gaussian(21, torch.full((2,), 4.0, dtype=torch.float64))
+    kernels = isotropic_gaussian(101, torch.full((2,), 20.0, dtype=torch.float64))  # many taps, for a sharp mean
     disturbed = disturb_taps(kernels, seeded())
     torch.testing.assert_close(disturbed.sum((1, 2)), torch.ones(2, dtype=torch.float64))
     factors = disturbed / kernels
@@ -150,7 +150,7 @@ def test_disturbing_multiplies_each_tap_by_1_to_1_25():
     assert (spread > 1.22).all()
     assert (spread <= 1.25).all()
     middle = (factors / factors.amin((1, 2), keepdim=True)).mean((1, 2))
-    assert ((middle - 1.125).abs() < 0.02).all()
+    assert ((middle - 1.125).abs() < 0.003).all()
     assert not torch.allclose(factors[0], factors[1], rtol=1e-2)
 
 

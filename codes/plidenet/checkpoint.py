@@ -1,6 +1,7 @@
 """Files of weights: read (own or released format, told apart), check against a network, write."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +70,7 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
         state.setdefault(FILTER_SCALE, torch.zeros_like(own[FILTER_SCALE], device="cpu"))
     absent = [name for name in own if name not in state]
     unknown = [name for name in state if name not in own]
-    misfits = [name for name in own if name in state and state[name].shape != own[name].shape]
+    misfits = [name for name in own if name in state and not _fits(state[name], own[name])]
     if strict and (absent or unknown or misfits):
         raise UserError(f"{path} does not fit the network: " + _disagreement(own, state, absent, unknown, misfits))
     taken = {name: value for name, value in state.items() if name in own and name not in misfits}
@@ -89,7 +90,10 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, 
     state = content[weights] if weights else content
     if not isinstance(state, Mapping) or not state or not all(map(_is_entry, state.items())):
         raise UserError(f"{path} is not a checkpoint: expected a state dict of tensors")
-    broken = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    odd = [key for key, value in state.items() if not _is_plain(value)]
+    if odd:
+        raise UserError(f"{path} holds tensors that are no plain numbers in memory, in {_some(odd)}")
+    broken = [key for key, value in state.items() if value.is_floating_point() and not value.float().isfinite().all()]
     if broken:
         raise UserError(f"{path} holds values that are not finite, in {_some(broken)}")
     state = {_strip(key): value for key, value in state.items()}
@@ -104,7 +108,9 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not Path(path).is_file():
         raise UserError(f"no checkpoint at {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds of tensors that are refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # torch's own message advises to let the file run code
         raise UserError(f"{path} cannot be read as a checkpoint: it is damaged or holds more than tensors") from error
     except Exception as error:  # torch.load raises anything, often an EOFError without a message
@@ -147,10 +153,24 @@ def _is_entry(item: tuple[Any, Any]) -> bool:
     return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor is real, dense, on the CPU and as large as it claims: others stand for any number of values."""
+    dense = value.layout is torch.strided and value.device.type == "cpu" and not value.is_nested
+    return (
+        dense
+        and not (value.is_quantized or value.is_complex())
+        and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
+    )
+
+
 def _strip(key: str) -> str:
     while key.startswith(PREFIXES):
         key = key[key.index(".") + 1 :]
     return key
+
+
+def _fits(value: Tensor, own: Tensor) -> bool:
+    return value.shape == own.shape and value.is_floating_point() == own.is_floating_point()
 
 
 def _some(names: list[str]) -> str:
@@ -161,6 +181,11 @@ def _some(names: list[str]) -> str:
 def _disagreement(
     own: Mapping[str, Tensor], state: Mapping[str, Tensor], absent: list[str], unknown: list[str], misfits: list[str]
 ) -> str:
-    shapes = [f"{name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}" for name in misfits]
+    shapes = [f"{name} is {_kind(state[name], own[name])}, not {_kind(own[name], state[name])}" for name in misfits]
     parts = [("other shapes: ", shapes), ("missing: ", absent), ("unknown: ", unknown)]
     return "; ".join(title + _some(names) for title, names in parts if names)
+
+
+def _kind(value: Tensor, other: Tensor) -> str:
+    """The shape of a tensor, or its type where it has the shape of the other one."""
+    return str(value.dtype if value.shape == other.shape else tuple(value.shape))

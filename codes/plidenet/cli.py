@@ -12,6 +12,7 @@ from tqdm import tqdm
 from plidenet.errors import UserError
 
 T = TypeVar("T")
+LONGEST = 1500  # characters of a message
 
 
 def parser(description: str | None, example: str) -> argparse.ArgumentParser:
@@ -66,19 +67,33 @@ def run(main: Callable[[], None]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         main()
-    except UserError as error:
-        message = str(error).rsplit("UserError: ", 1)[-1]  # a loader process' error comes with its traceback in front
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.filename is None:
+    except (UserError, OSError) as error:
+        sentence = explain(error)
+        if sentence is None:
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def explain(error: BaseException) -> str | None:
+    """The one printable line that answers an error of the user's making; None for an error of another kind.
+
+    Names out of files may hold anything: control characters are shown as escapes, and a text that is very long
+    without its middle.
+    """
+    if isinstance(error, UserError):
+        text = str(error).rsplit("UserError: ", 1)[-1]  # a loader process' error comes with its traceback in front
+    elif isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    else:
+        return None
+    text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None, unit: str = "img") -> Iterator[T]:

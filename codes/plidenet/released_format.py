@@ -91,7 +91,7 @@ def _rename(key: str) -> str:
 def _reshape(name: str, value: Tensor) -> Tensor:
     """Released tensors have axes of length 1 that ours do not: 1x1 convolutions, and shapes made for broadcasting."""
     if name.startswith("wiener.") or name.endswith("temperature"):
-        return value.squeeze(1) if name == "wiener.regularizers" else value.flatten()
+        return value.squeeze(1) if name == "wiener.regularizers" and value.ndim > 1 else value.flatten()
     if value.ndim == 4 and value.shape[2:] == (1, 1):
         return value.flatten(1)
     return value

@@ -3,6 +3,8 @@
 from dataclasses import field
 from typing import Any
 
+from plidenet.files import is_file_name
+
 REQUIRED: Any = object()
 
 
@@ -29,4 +31,4 @@ def require(condition: bool, name: str, problem: str) -> None:
 
 
 def require_folder_name(name: str) -> None:
-    require("/" not in name and name not in ("", ".", ".."), "name", "must be a plain folder name")
+    require(is_file_name(name), "name", "must be a plain folder name")

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import logging
 import re
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -19,12 +20,16 @@ from plidenet.errors import UserError
 from plidenet.names import suggest
 
 log = logging.getLogger(__name__)
+MAX_CHARACTERS, MAX_NODES = 1_000_000, 100_000  # of an option file
+MAX_FLOAT = sys.float_info.max
 
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads 5e3 as a number (YAML 1.2, and what people mean) and refuses duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.constructor.ConstructorError(None, None, "fields are missing", node.start_mark)
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":  # <<: *anchor
@@ -61,12 +66,15 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
     """
     file = Path(path)
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(MAX_CHARACTERS + 1)
     except FileNotFoundError as error:
         raise UserError(f"no option file at {file}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    try:
+        content = _parse(text)
+    except Exception as error:  # PyYAML raises anything over values that are not what their tags say
         raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{file} holds no options")
@@ -160,12 +168,15 @@ class _Reader:
             return value
         if kind is int and number and (isinstance(value, int) or value.is_integer()):
             return int(value)
-        if kind is float and number:
+        if kind is float and number and -MAX_FLOAT <= value <= MAX_FLOAT:  # neither nan nor infinite
             return float(value)
         if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
             return str(value)
-        if kind is Path and isinstance(value, str | Path) and str(value):
-            return self.root / Path(value).expanduser()
+        if kind is Path and isinstance(value, str | Path) and str(value) and "\0" not in str(value):
+            try:
+                return self.root / Path(value).expanduser()
+            except RuntimeError as error:  # ~somebody
+                raise self.error(where, f"is {_show(value)}, but there is no such user") from error
         names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
         raise self.error(where, f"must be {names[kind]}, not {_show(value)}")
 
@@ -173,13 +184,42 @@ class _Reader:
         return UserError(f"{self.file}: {where} {problem}")
 
 
+def _parse(text: str) -> Any:
+    """The content of a YAML text, which must be small once all its aliases are written out."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"it has more than {MAX_CHARACTERS} characters")
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _count(node, {}) > MAX_NODES:
+            raise ValueError(f"its aliases stand for more than {MAX_NODES} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for, those of its aliases with it: a few lines can stand for billions."""
+    if id(node) not in known:
+        known[id(node)] = MAX_NODES + 1  # for an alias of what it is in, which never ends
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        elif isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_count(part, known) for part in parts)
+    return known[id(node)]
+
+
 def _override(content: dict[str, Any], assignment: str) -> None:
     name, equals, text = assignment.partition("=")
     if not equals or not name:
         raise UserError(f"'{assignment}' is no assignment; write e.g. train.niter=2000")
     try:
-        value = yaml.load(text, _Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        value = _parse(text)
+    except Exception as error:
         raise UserError(f"the value of '{assignment}' is not valid YAML") from error
     *sections, last = name.split(".")
     for section in sections:

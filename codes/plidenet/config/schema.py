@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from plidenet.config.fields import REQUIRED, option, require, require_folder_name
 from plidenet.config.training import Data, Guard, Logger, Train
+from plidenet.files import is_file_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +151,7 @@ class Options:
 
     def __post_init__(self) -> None:
         require_folder_name(self.name)
+        require(self.suffix is None or is_file_name(self.suffix), "suffix", "must be a plain part of a file name")
         require(self.crop_border is None or self.crop_border >= 0, "crop_border", "must not be negative")
         for key, dataset in self.datasets.items():
             require(key.startswith(("train", "val", "test")), f"datasets.{key}", "must be named train, val.. or test..")

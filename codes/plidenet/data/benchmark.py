@@ -41,6 +41,7 @@ from plidenet.files import replacing, staged
 
 SETTING2_WIDTHS = (0.6, 5.0)
 MANIFEST = "manifest.json"
+MAX_WIDTH = 1e6  # of a kernel, in a manifest
 
 
 @dataclass(frozen=True)
@@ -213,11 +214,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return {}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
-    if not isinstance(manifest, dict):
+    if not isinstance(manifest, dict) or not all(isinstance(made, dict) for made in manifest.values()):
         raise UserError(f"{path} is damaged: it holds no object with the scales")
+    for scale, made in manifest.items():
+        sized, widths = isinstance(made.get("ksize"), int), made.get("sigmas")
+        wide = isinstance(widths, list) and len(widths) > 0 and all(map(_is_width, widths))
+        if not sized or (made.get("setting") == 1 and not wide):
+            raise UserError(f"{path} is damaged: {scale} lacks the kernels' size or widths")
     return manifest
+
+
+def _is_width(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < MAX_WIDTH
 
 
 def _update_manifest(folder: Path, scale: int, summary: dict[str, Any]) -> None:

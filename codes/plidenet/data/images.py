@@ -1,8 +1,11 @@
 """Image files: uint8 RGB, whatever they are on disk."""
 
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -15,6 +18,9 @@ from plidenet.files import replacing
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 EXIF_ORIENTATION, EXIF_TRANSPOSED = 274, (5, 6, 7, 8)
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
+MAX_PIXELS = 2 * (2**30 // 12)  # 179 million, where Pillow, too, refuses: a small file can claim any size
+MAX_BYTES = 2**31 - 1  # of a file
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 silence = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
 silence(0)  # of damaged files our own messages say enough
@@ -53,40 +59,40 @@ def read_image(path: Path) -> np.ndarray:
         UserError: the file is missing, not an image, or truncated.
     """
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     image = decode_image(data)
     if image is None:
+        image_size(path)  # says more where the size is what is wrong
         raise UserError(f"{path} is not an image, or it is truncated")
     return image
 
 
 def decode_image(data: bytes) -> np.ndarray | None:
     """Decode a file's content to uint8 (H,W,3) RGB; None where that fails."""
-    if not data or _is_cut_short(data):
+    if not data or _is_damaged(data):
         return None
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # a header with absurd sizes
+        size = _header(io.BytesIO(data))
+        bgr = None if _claims_too_much(size) else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except Exception:  # the two libraries raise anything over damaged files
         return None
-    return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    if bgr is None or bgr.shape[:2] != size:  # of a damaged EXIF orientation they think differently
+        return None
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width as `read_image` will return them, from the file's header alone; UserError as there."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                width, height = image.size
-                if isinstance(image, TiffImageFile):  # whose size some versions of Pillow have turned already
-                    width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
-                exif = Image.Image.getexif(image)  # the method that PNG overrides decodes the whole image first
-                transposed = exif.get(EXIF_ORIENTATION) in EXIF_TRANSPOSED
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with path.open("rb") as file:
+            size = _header(file)
+    except Exception as error:  # Pillow raises anything over damaged files
         raise UserError(f"{path} is not an image, or it is truncated") from error
-    return (width, height) if transposed else (height, width)
+    if _claims_too_much(size):
+        raise UserError(f"{path} claims to be an image of {size[0]}x{size[1]} pixels, more than are read")
+    return size
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -108,10 +114,44 @@ def encode_image(image: np.ndarray, extension: str = ".png") -> bytes:
     return data.tobytes()
 
 
-def _is_cut_short(data: bytes) -> bool:
-    """Whether a PNG or JPEG lacks its end: older OpenCVs fill up what is missing, with only a warning."""
-    if data.startswith(b"\x89PNG"):
-        return b"IEND\xaeB`\x82" not in data[-64:]
+def _header(file: BinaryIO) -> tuple[int, int]:
+    """Height and width of an image; what Pillow raises where it finds none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(file) as image:
+            width, height = image.size
+            if isinstance(image, TiffImageFile):  # whose size some versions of Pillow have turned already
+                width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
+            exif = Image.Image.getexif(image)  # the method that PNG overrides decodes the whole image first
+            transposed = exif.get(EXIF_ORIENTATION) in EXIF_TRANSPOSED
+    return (width, height) if transposed else (height, width)
+
+
+def _claims_too_much(size: tuple[int, int]) -> bool:
+    return size[0] * size[1] > MAX_PIXELS
+
+
+def _is_damaged(data: bytes) -> bool:
+    """Whether a PNG's check sums are wrong, or a PNG or JPEG lacks its end.
+
+    OpenCV prints of wrong sums, and its older versions fill up what is missing, with only a warning.
+    """
+    if data.startswith(PNG_START[:4]):
+        return not _is_whole_png(memoryview(data))
     if data.startswith(b"\xff\xd8"):
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")  # a thumbnail's end comes before the scan
+    return False
+
+
+def _is_whole_png(data: memoryview) -> bool:
+    """Whether a PNG has its end, and the right check sum in all chunks that matter: a capital starts their names."""
+    at = len(PNG_START)
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        kind = bytes(data[at + 4 : at + 8])
+        if kind[:1].isupper() and crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        if kind == PNG_END:
+            return True
+        at = end + 4
     return False

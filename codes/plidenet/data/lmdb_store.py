@@ -5,11 +5,13 @@ resolution ("C_H_W" each, or a single one when all agree). BasicSR's: the value 
 "key.png (h,w,c) level" for every image. Keys are file names without their last extension.
 """
 
+import math
 import os
 import pickle
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,13 +21,15 @@ import lmdb
 import numpy as np
 
 from plidenet.cli import progress
-from plidenet.data.images import decode_image, encode_image, read_image
+from plidenet.data.images import MAX_PIXELS, decode_image, encode_image, read_image
+from plidenet.data.lmdb_check import Damaged, check_lmdb
 from plidenet.data.parallel import map_threads
 from plidenet.errors import UserError
 from plidenet.files import replacing
 
 DAN_META, BASICSR_META = "meta_info.pkl", "meta_info.txt"
 PNG_LEVEL = 1
+NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 FIRST_MAP_BYTES = 1 << 26
 TRANSACTION_BYTES = 1 << 26
 
@@ -67,7 +71,7 @@ class LmdbStore:
         shape, value = self._shapes[key], self._value(key)
         if not self.is_dan:
             image = decode_image(value)
-        elif len(value) == np.prod(shape):
+        elif len(value) == math.prod(shape):
             image = np.broadcast_to(np.frombuffer(value, np.uint8).reshape(shape)[..., 2::-1], (*shape[:2], 3))
         else:
             image = None
@@ -79,7 +83,7 @@ class LmdbStore:
         try:
             with _environment(self.folder.resolve()).begin() as transaction:
                 value = transaction.get(key.encode())
-        except lmdb.Error as error:
+        except (Damaged, lmdb.Error) as error:
             raise UserError(f"{self.folder} is damaged: {error}") from error
         if value is None:
             raise UserError(f"{self.folder} lacks the image {key} that its meta file lists")
@@ -104,7 +108,7 @@ def write_lmdb(target: Path, images: Mapping[str, Path], format: str = "dan", wo
         if not key.isascii() or len(key) > 500:
             raise UserError(f"'{key}' cannot be a key: it must be ASCII and at most 500 characters")
 
-    with replacing(target) as folder:
+    with replacing(target) as folder, _failures_named(target):
         entries = map_threads(lambda item: _encode(*item, format), images.items(), workers)
         shapes, sums = {}, {}
         for entry in _written(folder, progress(entries, f"write {target.name}", len(images))):
@@ -117,6 +121,14 @@ def write_lmdb(target: Path, images: Mapping[str, Path], format: str = "dan", wo
             for key in progress(sums, f"verify {target.name}"):
                 if zlib.crc32(transaction.get(key.encode(), b"")) != sums[key]:
                     raise UserError(f"{target}: the image {key} reads back differently from what was written")
+
+
+@contextmanager
+def _failures_named(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except lmdb.Error as error:
+        raise UserError(f"{target} cannot be written (is the disk full?): {error}") from error
 
 
 @dataclass(frozen=True)
@@ -161,12 +173,8 @@ def _commit(environment: lmdb.Environment, entries: list[_Entry]) -> None:
 
 @cache
 def _environment(folder: Path) -> lmdb.Environment:
-    environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
-    complete = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if (folder / "data.mdb").stat().st_size < complete:
-        environment.close()
-        raise UserError(f"{folder} is damaged: its data.mdb has been cut short")  # reading on would kill the process
-    return environment
+    check_lmdb(folder / "data.mdb")
+    return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
 
 
 if hasattr(os, "register_at_fork"):
@@ -187,17 +195,21 @@ def _read_dan_meta(path: Path) -> dict[str, tuple[int, int, int]]:
         keys, resolutions = meta["keys"], meta["resolution"]
         if len(resolutions) == 1:
             resolutions = resolutions * len(keys)
-        shapes = {}
+        entries = []
         for key, resolution in zip(keys, resolutions, strict=True):
             channels, height, width = map(int, resolution.split("_"))
-            shapes[key] = (height, width, channels)
+            entries.append((key, (height, width, channels)))
     except Exception as error:  # a damaged pickle can raise anything
-        raise UserError(f"{path} is damaged: {error}") from error
-    return shapes
+        raise UserError(f"{path} is damaged: {str(error) or type(error).__name__}") from error
+    return _checked(path, entries)
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """An unpickler of dicts, lists, strings and numbers: whatever would call code is refused."""
+class _PlainUnpickler(pickle._Unpickler):
+    """An unpickler of dicts, lists, strings and numbers: whatever would call code is refused.
+
+    Of the two that Python has, this is the one in Python: a pickle of 17 bytes makes the other one fill gigabytes, by
+    numbering an object 2**28.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it would run {module}.{name}")
@@ -208,11 +220,26 @@ def _basicsr_meta(shapes: Mapping[str, tuple[int, int, int]]) -> str:
 
 
 def _read_basicsr_meta(path: Path) -> dict[str, tuple[int, int, int]]:
-    shapes = {}
+    entries = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        match = re.fullmatch(r"(.+)\.\w+ \((\d+), ?(\d+), ?(\d+)\) \d+", line.strip())
+        match = re.fullmatch(r"(.+)\.\w+ \((\d{1,9}), ?(\d{1,9}), ?(\d{1,9})\) \d+", line.strip())
         if match is None:
             raise UserError(f"{path} is damaged: '{line}' is not of the form 'name.png (h,w,c) level'")
         key, height, width, channels = match.groups()
-        shapes[key] = (int(height), int(width), int(channels))
+        entries.append((key, (int(height), int(width), int(channels))))
+    return _checked(path, entries)
+
+
+def _checked(path: Path, entries: Iterable[tuple[Any, tuple[int, int, int]]]) -> dict[str, tuple[int, int, int]]:
+    """The sizes by key; UserError where one of either cannot be, or a key comes twice."""
+    shapes: dict[str, tuple[int, int, int]] = {}
+    for key, (height, width, channels) in entries:
+        if not isinstance(key, str) or not NAME.fullmatch(key):
+            shown = repr(key) if isinstance(key, str) else f"a {type(key).__name__}"
+            raise UserError(f"{path} is damaged: {shown} is no name of an image")
+        if key in shapes:
+            raise UserError(f"{path} is damaged: it lists {key} twice")
+        if min(height, width) < 1 or height * width > MAX_PIXELS or channels not in (1, 3, 4):
+            raise UserError(f"{path} is damaged: {key} cannot be an image of {height}x{width}x{channels}")
+        shapes[key] = (height, width, channels)
     return shapes

@@ -125,5 +125,6 @@ def build_eval_loader(dataset: Dataset[dict[str, Any]], n_workers: int) -> DataL
 
 
 def leave_interrupts_alone(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the training process answers it and then ends the workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ctrl-C reaches every process of a terminal, SIGTERM of a job; the main one answers and then ends the workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

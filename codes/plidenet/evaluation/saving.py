@@ -1,13 +1,16 @@
 """Restored images and estimated kernels on disk."""
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from plidenet.data.images import write_image
+from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import Restored
 from plidenet.evaluation.figures import draw_kernel
+from plidenet.files import is_file_name
 
 
 class ImageSaver:
@@ -16,15 +19,31 @@ class ImageSaver:
     Args:
         folder: where the images go; kernels go to its subfolder `kernels`.
         suffix: appended to the image names.
+
+    Raises (when called):
+        UserError: an image's name is no plain file name, or the file system takes it for that of another image.
     """
 
     def __init__(self, folder: Path, suffix: str | None) -> None:
         self.folder, self.suffix = folder, f"_{suffix}" if suffix else ""
+        self._saved: dict[str, str] = {}  # by what file systems take names for that ignore case or Unicode's variants
 
     def __call__(self, restored: Restored, sample: Mapping) -> None:
-        write_image(self.folder / f"{restored.key}{self.suffix}.png", restored.image.permute(1, 2, 0).cpu().numpy())
+        write_image(self._path(restored.key), restored.image.permute(1, 2, 0).cpu().numpy())
         if restored.kernel is not None:
             kernels = self.folder / "kernels"
             kernels.mkdir(exist_ok=True)
             np.save(kernels / f"{restored.key}.npy", restored.kernel.numpy())
             write_image(kernels / f"{restored.key}.png", draw_kernel(restored.kernel.numpy()))
+
+    def _path(self, key: str) -> Path:
+        if not is_file_name(key):
+            raise UserError(f"{key!r} cannot be the name of an image in {self.folder}")
+        path = self._named(key)
+        other = self._saved.setdefault(unicodedata.normalize("NFC", key).casefold(), key)
+        if other != key and path.exists() and path.samefile(self._named(other)):
+            raise UserError(f"the images {other} and {key} would be saved to the same file in {self.folder}")
+        return path
+
+    def _named(self, key: str) -> Path:
+        return self.folder / f"{key}{self.suffix}.png"

@@ -44,7 +44,11 @@ class Experiment:
         A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
         """
         if self.folder.exists() and not resumes:
-            archived = self.folder.with_name(f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}")
+            stem = name = f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}"
+            number = 1
+            while (archived := self.folder.with_name(name)).exists():  # within a second, or the clock went back
+                number += 1
+                name = f"{stem}_{number}"
             self.folder.rename(archived)
             log.info("the earlier run of this name was moved to %s", archived)
         for folder in (self.models, self.states):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from plidenet.data.images import write_image
+from plidenet.files import naming, replacing
 
 
 class Record:
@@ -22,7 +23,7 @@ class Record:
     def __init__(self, folder: Path, pictures: Path, tensorboard: Path | None, iteration: int) -> None:
         self.path, self.pictures = folder / "curves.csv", pictures
         rows = [row for row in self._read() if int(row[0]) <= iteration]
-        with self.path.open("w", newline="", encoding="utf-8") as file:
+        with replacing(self.path) as path, path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("iteration", "name", "value"), *rows])
         self.writer = None
         if tensorboard is not None:
@@ -32,7 +33,7 @@ class Record:
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Write values such as {"loss/l1": 0.02, "val/Set5/psnr_y": 31.9}."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows((iteration, name, f"{value:.8g}") for name, value in values.items())
         self.timing(iteration, values)
 

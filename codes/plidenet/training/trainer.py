@@ -30,7 +30,7 @@ from plidenet.training.guard import DivergenceGuard
 from plidenet.training.interrupt import Interrupt
 from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate
-from plidenet.training.sets import build_train_batches, build_val_loaders
+from plidenet.training.sets import build_train_batches, build_val_loaders, loader_deaths_told
 from plidenet.training.validation import Validator
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,12 @@ class Trainer:
         )
         clock = time.monotonic()
         steps = 0
-        with logging_redirect_tqdm([logging.getLogger("plidenet")]), Interrupt() as interrupt, bar:
+        with (
+            logging_redirect_tqdm([logging.getLogger("plidenet")]),
+            Interrupt() as interrupt,
+            bar,
+            loader_deaths_told(),
+        ):
             for batch in batches:
                 values = self.train_step(batch, interrupt.requested)
                 steps += 1

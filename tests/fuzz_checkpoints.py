@@ -88,7 +88,6 @@ class Checkpoints:
             lambda: value.double() + 1e300,
             lambda: table.to_sparse(),
             lambda: table.to_sparse_csr(),
-            lambda: torch.quantize_per_tensor(value.float(), 0.1, 0, torch.qint8),
             lambda: torch.zeros(1).expand(10 ** rng.choice((3, 9, 12, 15))),
             lambda: torch.zeros(1, dtype=torch.int64).expand(*value.shape, 10**9),
             lambda: torch.as_strided(torch.zeros(4), value.shape, (0,) * value.ndim),
@@ -107,6 +106,8 @@ class Checkpoints:
                 (None, "text", 3, 1.5, b"bytes", [value], (value,), {"a": value}, torch.float32, value.shape)
             ),
         ]
+        if hasattr(torch, "quantize_per_tensor"):  # deprecated
+            ways.append(lambda: torch.quantize_per_tensor(value.float(), 0.1, 0, torch.qint8))
         return rng.choice(ways)()
 
     def contents(self, rng: Random) -> bytes:

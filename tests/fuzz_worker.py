@@ -22,6 +22,7 @@ from plidenet.cli import explain
 
 SECONDS = 30  # for a case, on a machine that others use too
 MEMORY = 3 << 30  # beyond what the process has at its start
+STATM = Path("/proc/self/statm")
 LONGEST = 2000  # characters of a sentence
 READERS = {
     "images": "fuzz_images.Images",
@@ -118,7 +119,9 @@ def judge(error: BaseException) -> str:
 
 
 def _limit_memory() -> None:
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    if not STATM.exists():  # not Linux
+        return
+    used = int(STATM.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY,) * 2)
 
 

@@ -25,7 +25,7 @@ PAGE = 4096
 def test_an_image_that_claims_gigabytes_is_refused_unread(tmp_path):
     (tmp_path / "a.png").write_bytes(png(20_000, 20_000, zlib.compress(b"\0")))
     for read in (read_image, image_size):
-        with pytest.raises(UserError, match=r"a\.png claims to be an image of 20000x20000 pixels, more than are read"):
+        with pytest.raises(UserError, match=r"a\.png claims to be an image of more than \d+ pixels"):
             read(tmp_path / "a.png")
     assert 20_000**2 > MAX_PIXELS > 13_000**2
 
@@ -50,7 +50,7 @@ def test_a_png_with_a_wrong_check_sum_is_refused_in_silence(tmp_path, capfd):
 def test_what_a_png_says_besides_its_pixels_may_be_damaged(tmp_path):
     chunk = struct.pack(">I", 4) + b"tEXta\0bc" + b"\0\0\0\0"
     content = samples()["png gray"]
-    (tmp_path / "a.png").write_bytes(content[:33] + chunk + content[33:] + b"more, behind the end")
+    (tmp_path / "a.png").write_bytes(content[:-12] + chunk + content[-12:] + b"more, behind the end")
     assert read_image(tmp_path / "a.png").shape == (33, 40, 3)
 
 
@@ -100,7 +100,7 @@ def test_a_database_is_read_as_long_as_it_is_sound(database):
     assert database("<H", database.leaf + 10, 2).read("large").shape == (50, 60, 3)
 
 
-@pytest.mark.parametrize("page", [3, 10**9, 2**52, 2**64 - 2])
+@pytest.mark.parametrize("page", [0, 1, 4, 10**9, 2**52, 2**64 - 2])
 def test_a_value_that_is_said_to_lie_outside_of_the_file_is_not_read(database, page):
     refuses(database("<Q", database.nodes[0] + 8 + len("large"), page), "page .* has a value outside of the file")
 
@@ -122,7 +122,7 @@ def test_values_that_would_be_lists_of_values_are_not_read(database, flags):
 
 @pytest.mark.parametrize(("field", "value"), [(10, 1), (10, 0x22), (12, 0), (12, 16), (12, 9000), (12, 21)])
 def test_a_page_of_another_kind_or_with_other_bounds_is_not_read(database, field, value):
-    refuses(database("<H", database.leaf + field, value), "page .* is not one of its tree of keys")
+    refuses(database("<H", database.leaf + field, value), "(page .* is not one of its tree|its tree .* leads to page)")
 
 
 @pytest.mark.parametrize("root", [0, 1, 999, 2**63])

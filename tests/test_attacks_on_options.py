@@ -66,17 +66,28 @@ def test_a_value_that_holds_itself_is_refused(refused, loop):
             "!!timestamp x",
             "!!python/name:os.system",
         ),
-        *("!!python/object/apply:os.mkdir [ran]", "[" * 5000, "2024-99-99", "*b", '"\\ud800"'),
+        *("!!python/object/apply:os.mkdir [ran]", "[" * 5000, "2024-99-99", "*b"),
     ],
 )
 def test_values_that_are_not_what_their_tags_say_are_refused(refused, value):
-    assert "some.yml is not valid YAML: " in refused(f"{MINIMAL}suffix: {value}\n") or value == '"\\ud800"'
+    assert "some.yml is not valid YAML: " in refused(f"{MINIMAL}suffix: {value}\n")
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, ".inf", "-.inf", ".nan", "1e999"])
 def test_numbers_that_are_not_finite_are_refused(refused, number):
     for field in ("train.lr_G", "train.weight_decay_G", "dist_timeout", "degradation.sig_max"):
         assert f"{field} must be a number, not" in refused(MINIMAL, f"{field}={number}")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("train.beta1=1", "train.beta2=-0.1", "train.ema_decay=1", "train.weight_decay_G=-1", "train.manual_seed=-1"),
+        *("train.manual_seed=9223372036854775808", "dist_timeout=0", "dist_timeout=1e300"),
+    ],
+)
+def test_numbers_that_would_end_training_before_it_starts_are_refused(refused, override):
+    assert f"{override.partition('=')[0]} must " in refused(MINIMAL, override)
 
 
 def test_paths_and_names_that_no_file_system_has_are_refused(refused):
@@ -117,23 +128,24 @@ def check(tmp_path):
 BIAS, WEIGHT = torch.zeros(2), torch.ones(2, 3)
 
 
-@pytest.mark.parametrize(
-    "weight",
-    [
-        torch.zeros(1).expand(10**12),
-        torch.zeros(1).expand(2, 3),
-        WEIGHT.to("meta"),
-        WEIGHT.to_sparse(),
-        WEIGHT.to_sparse_csr(),
-        torch.quantize_per_tensor(WEIGHT, 0.1, 0, torch.qint8),
-        WEIGHT.to(torch.complex64),
-    ],
-    ids=["a terabyte", "expanded", "meta", "sparse", "csr", "quantized", "complex"],
-)
+ODD = {
+    "a terabyte": lambda: torch.zeros(1).expand(10**12),
+    "expanded": lambda: torch.zeros(1).expand(2, 3),
+    "meta": lambda: WEIGHT.to("meta"),
+    "sparse": WEIGHT.to_sparse,
+    "csr": WEIGHT.to_sparse_csr,
+    "quantized": lambda: torch.quantize_per_tensor(WEIGHT, 0.1, 0, torch.qint8),
+    "complex": lambda: WEIGHT.to(torch.complex64),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.filterwarnings("ignore")
-def test_tensors_that_are_no_plain_numbers_in_memory_are_refused(check, weight, strict):
-    message = check({"weight": weight, "bias": BIAS}, strict)
+def test_tensors_that_are_no_plain_numbers_in_memory_are_refused(check, kind, strict):
+    if kind == "quantized" and not hasattr(torch, "quantize_per_tensor"):
+        pytest.skip("this PyTorch has no quantized tensors any more")
+    message = check({"weight": ODD[kind](), "bias": BIAS}, strict)
     assert message.endswith("holds tensors that are no plain numbers in memory, in weight")
 
 

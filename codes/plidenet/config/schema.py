@@ -153,6 +153,7 @@ class Options:
         require_folder_name(self.name)
         require(self.suffix is None or is_file_name(self.suffix), "suffix", "must be a plain part of a file name")
         require(self.crop_border is None or self.crop_border >= 0, "crop_border", "must not be negative")
+        require(0 < self.dist_timeout < 1e9, "dist_timeout", "must be positive, and less than 1e9")
         for key, dataset in self.datasets.items():
             require(key.startswith(("train", "val", "test")), f"datasets.{key}", "must be named train, val.. or test..")
             fits = dataset.GT_size is None or dataset.GT_size % self.scale == 0

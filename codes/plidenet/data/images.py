@@ -18,7 +18,7 @@ from plidenet.files import replacing
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 EXIF_ORIENTATION, EXIF_TRANSPOSED = 274, (5, 6, 7, 8)
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
-MAX_PIXELS = 2 * (2**30 // 12)  # 179 million, where Pillow, too, refuses: a small file can claim any size
+MAX_PIXELS = 2 * (2**30 // 12)  # 179 million, as for Pillow: a small file can claim any size
 MAX_BYTES = 2**31 - 1  # of a file
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
@@ -75,7 +75,7 @@ def decode_image(data: bytes) -> np.ndarray | None:
         return None
     try:
         size = _header(io.BytesIO(data))
-        bgr = None if _claims_too_much(size) else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except Exception:  # the two libraries raise anything over damaged files
         return None
     if bgr is None or bgr.shape[:2] != size:  # of a damaged EXIF orientation they think differently
@@ -87,12 +87,11 @@ def image_size(path: Path) -> tuple[int, int]:
     """Height and width as `read_image` will return them, from the file's header alone; UserError as there."""
     try:
         with path.open("rb") as file:
-            size = _header(file)
+            return _header(file)
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} claims to be an image of more than {MAX_PIXELS} pixels") from error
     except Exception as error:  # Pillow raises anything over damaged files
         raise UserError(f"{path} is not an image, or it is truncated") from error
-    if _claims_too_much(size):
-        raise UserError(f"{path} claims to be an image of {size[0]}x{size[1]} pixels, more than are read")
-    return size
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -115,7 +114,7 @@ def encode_image(image: np.ndarray, extension: str = ".png") -> bytes:
 
 
 def _header(file: BinaryIO) -> tuple[int, int]:
-    """Height and width of an image; what Pillow raises where it finds none."""
+    """Height and width of an image; what Pillow raises where it finds none, or one that is too large."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(file) as image:
@@ -124,11 +123,9 @@ def _header(file: BinaryIO) -> tuple[int, int]:
                 width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
             exif = Image.Image.getexif(image)  # the method that PNG overrides decodes the whole image first
             transposed = exif.get(EXIF_ORIENTATION) in EXIF_TRANSPOSED
+    if width * height > MAX_PIXELS:
+        raise Image.DecompressionBombError
     return (width, height) if transposed else (height, width)
-
-
-def _claims_too_much(size: tuple[int, int]) -> bool:
-    return size[0] * size[1] > MAX_PIXELS
 
 
 def _is_damaged(data: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Work on an image band by band: what is computed in between then takes little memory, and fits into a CPU's cache.
 
-That is done on a CPU without gradients. With gradients everything in between is kept anyway, and a GPU does better with
-the whole image.
+That is done on a CPU without gradients. With gradients everything in between is kept anyway, and a GPU or
+compiled code takes the whole image.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,8 +40,6 @@ def sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor,
     return _sum_of_bands(part, x, halo)
 
 
-# Compiled, a part is one program for all bands, instead of all bands becoming one program.
-@torch.compiler.disable(recursive=False)
 def _in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int, halo: int) -> Tensor:
     result = torch.empty_like(x)
     for rows, seen, inner in _bands(x, window, halo):
@@ -49,7 +47,6 @@ def _in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int, ha
     return result
 
 
-@torch.compiler.disable(recursive=False)
 def _sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor, halo: int) -> tuple[Tensor, ...]:
     terms = (part(x[:, seen], inner) for _, seen, inner in _bands(x, 1, halo))
     total = next(terms)
@@ -59,7 +56,7 @@ def _sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor
 
 
 def _is_done_whole(x: Tensor) -> bool:
-    return torch.is_grad_enabled() or x.device.type != "cpu"
+    return torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu"
 
 
 def _bands(x: Tensor, window: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:

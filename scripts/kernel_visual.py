@@ -40,11 +40,14 @@ def kernel_files(path: Path) -> list[Path]:
 
 def read_kernels(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """The kernels of a file with their names: the file's, and a number where it holds several."""
+    if not path.is_file():
+        raise UserError(f"{path} is not a file")
     try:
         kernels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy raises anything over damaged files
         raise UserError(f"{path} cannot be read as a .npy file: {error}") from error
-    if not isinstance(kernels, np.ndarray) or kernels.ndim not in (2, 3) or kernels.dtype.kind != "f":
+    is_array = isinstance(kernels, np.ndarray) and kernels.size > 0
+    if not is_array or kernels.ndim not in (2, 3) or kernels.dtype.kind != "f":
         raise UserError(f"{path} does not hold kernels: it needs a float array (k,k) or (N,k,k)")
     if kernels.ndim == 2:
         kernels, names = kernels[None], [path.stem]

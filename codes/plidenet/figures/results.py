@@ -119,11 +119,14 @@ def psnr_by_width(folder: Path, dataset: str) -> dict[float, float]:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """The lines of a CSV by column; UserError where it is missing."""
+    """The lines of a CSV by column; UserError where it is missing or damaged."""
     if not path.is_file():
         raise UserError(f"no file {path}")
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def number(path: Path, line: dict[str, str], column: str) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from plidenet.data.images import write_image
+from plidenet.errors import UserError
 from plidenet.files import naming, replacing
 
 
@@ -56,5 +57,8 @@ class Record:
     def _read(self) -> list[list[str]]:
         if not self.path.exists():
             return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit()]
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                return [row for row in csv.reader(file) if len(row) == 3 and row[0].isdecimal()]
+        except (ValueError, csv.Error) as error:
+            raise UserError(f"{self.path} is damaged: {error}") from error

@@ -29,6 +29,7 @@ def process_group(device: torch.device, timeout: float) -> Iterator[None]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
     yield
+    dist.barrier()  # a process that ended while Gloo was still at work for another was seen to abort
     dist.destroy_process_group()  # not after an error: it would wait for processes that are still at work
 
 

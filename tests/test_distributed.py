@@ -28,6 +28,18 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+LEFT_WITHOUT_THREADS = """
+import os
+import torch
+from plidenet import distributed
+before = len(os.listdir("/proc/self/task"))
+with distributed.process_group(torch.device("cpu"), 60):
+    import torch._dynamo
+    distributed.gather_interleaved([distributed.rank()])
+    assert len(os.listdir("/proc/self/task")) > before
+assert len(os.listdir("/proc/self/task")) == before
+"""
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -119,3 +131,12 @@ def test_what_one_process_meets_in_evaluation_is_raised_in_all(monkeypatch):
     monkeypatch.setattr(distributed, "gather_interleaved", lambda mine: [*mine, NotFinite("another's image")])
     with pytest.raises(NotFinite, match="another's image"):
         evaluate(torch.nn.Identity(), [], torch.device("cpu"), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+def test_the_threads_of_gloo_end_with_the_group_as_they_abort_an_interpreter_that_ends_before_them(tmp_path):
+    program = tmp_path / "group.py"
+    program.write_text(LEFT_WITHOUT_THREADS)
+    status, output = torchrun([str(program)])
+    assert status == 0, output

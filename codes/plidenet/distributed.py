@@ -25,11 +25,12 @@ def process_group(device: torch.device, timeout: float) -> Iterator[None]:
     if world_size() == 1:
         yield
         return
+    import torch.distributed.nn  # imported within a group, its functions would keep that group and its threads
+
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
     yield
-    dist.barrier()  # a process that ended while Gloo was still at work for another was seen to abort
     dist.destroy_process_group()  # not after an error: it would wait for processes that are still at work
 
 

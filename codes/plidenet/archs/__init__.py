@@ -5,9 +5,10 @@ from typing import Any
 from torch import nn
 
 from plidenet.archs import bicubic, pl_idenet
+from plidenet.archs.bands import compile_network
 from plidenet.archs.registry import NETWORKS
 
-__all__ = ["NETWORKS", "bicubic", "build_network", "pl_idenet"]
+__all__ = ["NETWORKS", "bicubic", "build_network", "compile_network", "pl_idenet"]
 
 
 def build_network(name: str, **setting: Any) -> nn.Module:

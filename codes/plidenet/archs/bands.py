@@ -1,16 +1,19 @@
 """Work on an image band by band: what is computed in between then takes little memory, and fits into a CPU's cache.
 
-That is done on a CPU without gradients. With gradients everything in between is kept anyway, and a GPU or
-compiled code takes the whole image.
+That is done on a CPU without gradients. With gradients everything in between is kept anyway, and a GPU takes the whole
+image. So does a graph of torch.compile or torch.export, unless `compile_network` has made it.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 BAND_PIXELS = 2048  # times 384 channels in float32: 3 MiB
 LEAST_ROWS = 16  # of a band with a halo, which is computed twice
+
+_graphs_take_all = True
 
 
 def in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int = 1, halo: int = 0) -> Tensor:
@@ -55,8 +58,27 @@ def _sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor
     return total
 
 
+def compile_network(net: nn.Module, **options: Any) -> Callable[..., Any]:
+    """A network through torch.compile that compiles what is done to a band, and leaves the loop over bands to Python.
+
+    From then on that holds for all networks of the process. It is not done when this module is imported, because
+    torch._dynamo takes as long to import as torch itself.
+
+    Args:
+        net: network that works in bands.
+        options: of torch.compile.
+    """
+    global _in_bands, _sum_of_bands, _graphs_take_all
+    if _graphs_take_all:
+        _in_bands = torch.compiler.disable(_in_bands, recursive=False)
+        _sum_of_bands = torch.compiler.disable(_sum_of_bands, recursive=False)
+        _graphs_take_all = False
+    return torch.compile(net, **options)
+
+
 def _is_done_whole(x: Tensor) -> bool:
-    return torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu"
+    in_graph = torch.compiler.is_compiling() and _graphs_take_all
+    return torch.is_grad_enabled() or in_graph or x.device.type != "cpu"
 
 
 def _bands(x: Tensor, window: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:

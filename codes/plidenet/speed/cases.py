@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from plidenet.archs import build_network
+from plidenet.archs import build_network, compile_network
 from plidenet.autocast import autocast_off
 from plidenet.losses import Restoration, build_losses, total_loss
 
@@ -67,7 +67,7 @@ def prepare(case: Case) -> Run:
         forward = _plain(Path(case.plain), case, net)
     elif case.compiled:
         torch._dynamo.config.cache_size_limit = RECOMPILATIONS
-        forward = torch.compile(net, dynamic=False)
+        forward = compile_network(net, dynamic=False)
     else:
         forward = net
     lr = torch.rand(case.batch, 3, case.size, case.size, device=case.device)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from plidenet import distributed
-from plidenet.archs import build_network
+from plidenet.archs import build_network, compile_network
 from plidenet.checkpoint import load_checkpoint, save_checkpoint
 from plidenet.config import Options, describe_changes
 from plidenet.device import choose_device, to_float
@@ -67,7 +67,7 @@ class Trainer:
             found = load_checkpoint(self.net, options.path.pretrain_model_G, options.path.strict_load)
             log.info("%s: %s", options.path.pretrain_model_G, found)
             log.info("left as they were: %s", ", ".join(found.missing) or "none")
-        self.model = torch.compile(self.net) if options.train.compile else self.net
+        self.model = compile_network(self.net) if options.train.compile else self.net
         decay = options.train.ema_decay
         self.ema = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
         self.losses = build_losses((loss.type, loss.weight) for loss in options.train.losses)

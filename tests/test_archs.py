@@ -3,7 +3,7 @@
 import pytest
 import torch
 from plidenet import build_network
-from plidenet.archs import NETWORKS, bands
+from plidenet.archs import NETWORKS, bands, compile_network
 from plidenet.degradation import degrade, imresize, isotropic_gaussian
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
@@ -253,3 +253,19 @@ def test_a_required_argument_is_asked_for():
     registry.register("a")(lambda *, size: size)
     with pytest.raises(UserError, match="thing a needs the argument 'size'"):
         registry.build("a")
+
+
+def test_a_compiled_network_compiles_the_work_on_a_band(tiny_network, monkeypatch):
+    net, lr = tiny_network(scale=4).eval(), torch.rand(1, 3, 40, 24)
+    shapes = set()
+
+    def backend(graph, inputs):
+        shapes.update(tuple(value.shape) for value in inputs if isinstance(value, torch.Tensor))
+        return graph
+
+    monkeypatch.setattr(bands, "BAND_PIXELS", 1)
+    compiled = compile_network(net, dynamic=False, backend=backend)
+    with torch.inference_mode():
+        for one, other in zip(compiled(lr), net(lr), strict=True):
+            torch.testing.assert_close(one, other)
+    assert (1, 8, 96, 8) in shapes, "one row of windows, of the 20 that a block sees"

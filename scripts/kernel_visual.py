@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from plidenet.cli import parser, run
+from plidenet.data.kernels import read_kernels
 from plidenet.errors import UserError
 
 COLUMNS = 8
@@ -23,7 +24,7 @@ def main() -> None:
     from plidenet.data.images import write_image
     from plidenet.evaluation.figures import draw_kernels
 
-    kernels = [named for path in options.inputs for file in kernel_files(path) for named in read_kernels(file)]
+    kernels = [named for path in options.inputs for file in kernel_files(path) for named in named_kernels(file)]
     write_image(options.save, draw_kernels(kernels, min(COLUMNS, len(kernels))))
     print(f"{len(kernels)} kernels drawn in {options.save}")
 
@@ -38,25 +39,13 @@ def kernel_files(path: Path) -> list[Path]:
     return files
 
 
-def read_kernels(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def named_kernels(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """The kernels of a file with their names: the file's, and a number where it holds several."""
-    if not path.is_file():
-        raise UserError(f"{path} is not a file")
-    try:
-        kernels = np.load(path, allow_pickle=False)
-    except Exception as error:  # numpy raises anything over damaged files
-        raise UserError(f"{path} cannot be read as a .npy file: {error}") from error
-    is_array = isinstance(kernels, np.ndarray) and kernels.size > 0
-    if not is_array or kernels.ndim not in (2, 3) or kernels.dtype.kind != "f":
-        raise UserError(f"{path} does not hold kernels: it needs a float array (k,k) or (N,k,k)")
-    if kernels.ndim == 2:
-        kernels, names = kernels[None], [path.stem]
-    else:
-        names = [f"{path.stem}[{i}]" for i in range(len(kernels))]
-    for name, kernel in zip(names, kernels, strict=True):
-        if kernel.shape[0] != kernel.shape[1] or not np.isfinite(kernel).all() or kernel.min() < 0 or kernel.sum() <= 0:
-            raise UserError(f"{path} does not hold kernels: {name} is not square, finite, non-negative with a sum")
-        yield name, kernel
+    kernels = read_kernels(path)
+    if kernels.min() < 0:
+        raise UserError(f"{path} has negative values: a kernel that is drawn with its widths needs to have none")
+    names = [path.stem] if len(kernels) == 1 else [f"{path.stem}[{i}]" for i in range(len(kernels))]
+    yield from zip(names, kernels, strict=True)
 
 
 if __name__ == "__main__":

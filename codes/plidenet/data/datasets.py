@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from plidenet.data.augment import Augment
+from plidenet.data.kernels import read_kernel
 from plidenet.data.pairing import check_pair_sizes, pair_keys
 from plidenet.data.stores import Store, open_store
 from plidenet.errors import UserError
 from plidenet.registry import Registry
 
 DATASETS = Registry("data set mode")
-LARGEST_SUM = 1e6  # of a kernel; that of a true one is 1
 Index = int | tuple[int, Sequence[int]]
 
 
@@ -141,22 +141,7 @@ class KernelFolder:
 
     def read(self, key: str) -> Tensor:
         """One kernel, float32 (k,k), k odd; UserError where the file holds none."""
-        path = self.folder / f"{key}.npy"
-        try:
-            kernel = np.load(path, allow_pickle=False)
-        except Exception as error:  # numpy raises anything over damaged files
-            raise UserError(f"{path} cannot be read as a kernel: {error}") from error
-        if not isinstance(kernel, np.ndarray) or kernel.dtype.kind not in "fiu" or not _is_kernel(kernel):
-            raise UserError(f"{path} holds no kernel: it needs an array (k,k) of numbers, k odd, with a positive sum")
-        return torch.from_numpy(kernel.astype(np.float32))
-
-
-def _is_kernel(array: np.ndarray) -> bool:
-    if array.ndim != 2 or len(array) != array.shape[1] or len(array) % 2 == 0:
-        return False
-    with np.errstate(over="ignore"):
-        kernel = array.astype(np.float32)
-    return bool(np.isfinite(kernel).all()) and 0 < kernel.sum(dtype=np.float64) < LARGEST_SUM
+        return torch.from_numpy(read_kernel(self.folder / f"{key}.npy"))
 
 
 def require_room(store: Store, keys: Sequence[str], side: int | None, root: Path) -> None:

@@ -1,8 +1,10 @@
 """Loaders: endless shuffled batches for training, single images in order for evaluation."""
 
+import atexit
 import signal
 from collections.abc import Iterable, Iterator
 from itertools import count
+from multiprocessing import active_children
 from typing import Any, Literal
 
 import numpy as np
@@ -128,3 +130,12 @@ def leave_interrupts_alone(worker: int) -> None:
     """Ctrl-C reaches every process of a terminal, SIGTERM of a job; the main one answers and then ends the workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@atexit.register
+def kill_workers() -> None:
+    """End the workers that an error has left: multiprocessing would send them SIGTERM, and wait for ever."""
+    for worker in active_children():
+        if worker.daemon:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler takes it for an accident
+            worker.kill()

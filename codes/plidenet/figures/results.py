@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from plidenet.data.images import read_image
+from plidenet.data.kernels import read_kernel
 from plidenet.errors import UserError
 from plidenet.evaluation.conditions import kernel_width
 
@@ -93,8 +94,8 @@ def read_scene(folders: Folders, name: str) -> Scene:
     if tuple(folders.scale * side for side in lr.shape[:2]) != hr.shape[:2]:
         raise UserError(f"{name} in {folders.benchmark}: the HR image is not {folders.scale} times the LR image")
     scores = {"bicubic": _score(folders.bicubic, folders, name), "ours": _score(folders.ours, folders, name)}
-    true = _read_kernel(folders.benchmark / "kernel" / size / f"{name}.npy")
-    estimated = _read_kernel(folders.ours / folders.dataset / "kernels" / f"{name}.npy")
+    true = _kernel(folders.benchmark / "kernel" / size / f"{name}.npy")
+    estimated = _kernel(folders.ours / folders.dataset / "kernels" / f"{name}.npy")
     return Scene(name, lr, restored["bicubic"], restored["ours"], hr, scores, true, estimated)
 
 
@@ -145,13 +146,5 @@ def _score(folder: Path, folders: Folders, name: str) -> Scores:
     raise UserError(f"{path} has no scores of {name}")
 
 
-def _read_kernel(path: Path) -> np.ndarray | None:
-    if not path.exists():
-        return None
-    try:
-        kernel = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as a .npy file: {error}") from error
-    if not isinstance(kernel, np.ndarray) or kernel.ndim != 2 or len(kernel) != kernel.shape[1]:
-        raise UserError(f"{path} holds no kernel: it needs an array (k,k)")
-    return kernel
+def _kernel(path: Path) -> np.ndarray | None:
+    return read_kernel(path) if path.exists() else None

@@ -1,0 +1,44 @@
+"""Blur kernels in .npy files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from plidenet.errors import UserError
+
+LARGEST_SUM = 1e6  # of a kernel; that of a true one is 1
+
+
+def read_kernel(path: Path) -> np.ndarray:
+    """One kernel, float32 (k,k), k odd, finite, with a positive sum; UserError where the file holds none."""
+    (kernel,) = _read(path, "(k,k)", [2])
+    return kernel
+
+
+def read_kernels(path: Path) -> np.ndarray:
+    """All kernels of a file, float32 (N,k,k), each as for `read_kernel`; the file holds (N,k,k) or one (k,k)."""
+    return _read(path, "(k,k) or (N,k,k)", [2, 3])
+
+
+def _read(path: Path, shape: str, dimensions: list[int]) -> np.ndarray:
+    if not path.is_file():
+        raise UserError(f"{path} is not a file")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except Exception as error:  # numpy raises anything over damaged files
+        raise UserError(f"{path} cannot be read as a kernel: {error}") from error
+    needed = f"it needs an array {shape} of numbers, k odd, with a positive sum"
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in dimensions:
+        raise UserError(f"{path} holds no kernel: {needed}")
+    with np.errstate(over="ignore"):
+        kernels = array.astype(np.float32)[None] if array.ndim == 2 else array.astype(np.float32)
+    if len(kernels) == 0 or not all(map(_is_kernel, kernels)):
+        raise UserError(f"{path} holds no kernel: {needed}")
+    return kernels
+
+
+def _is_kernel(kernel: np.ndarray) -> bool:
+    height, width = kernel.shape
+    if height != width or height % 2 == 0:
+        return False
+    return bool(np.isfinite(kernel).all()) and 0 < kernel.sum(dtype=np.float64) < LARGEST_SUM

@@ -129,6 +129,7 @@ def test_uint8_overshoot_is_clamped_and_that_of_floats_is_kept():
     assert resized.min() == 0
     assert resized.max() == 255
     assert resized[0, 15] == 0, "a negative lobe wraps around"
+    assert resized[0, 20] == 255, "a positive lobe wraps around"
     floats = imresize(tall.astype(np.float64), 3)
     assert floats.min() < -5
     assert floats.max() > 260
@@ -238,6 +239,7 @@ def test_results_do_not_share_memory_with_each_other():
         ({"factor": -0.5}, "positive factor"),
         ({"size": (0, 4)}, r"positive size, not \(0, 4\)"),
         ({"size": (4, -4)}, "positive size"),
+        ({"size": (4, 4, 4)}, "longer"),
     ],
 )
 def test_a_wrong_factor_or_size_is_refused(arguments, message):

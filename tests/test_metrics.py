@@ -91,6 +91,7 @@ def test_errors_within_the_border_are_not_seen():
         image[region] = 255 - image[region]
     assert score(image, reference, 3) == expected
     assert psnr(image, reference, 2) < expected.psnr_y - 1
+    assert psnr(image, reference) == psnr(image, reference, 0) != psnr(image, reference, 1)
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)

@@ -1,11 +1,15 @@
 """Interrupted runs: resumed bit for bit, killed at any moment, stopped on request, faced with a full disk."""
 
+import copy
+import functools
+import operator
 import re
 import signal
 import subprocess
 import sys
 
 import pytest
+import torch
 from conftest import ROOT
 from plidenet.errors import UserError
 from plidenet.training import Trainer
@@ -151,6 +155,28 @@ def test_a_state_of_another_network_is_refused(run):
 def test_a_state_that_is_none_is_refused(run, state, message):
     with pytest.raises(UserError, match=message):
         run.trainer(f"path.resume_state={run.folder / state}")
+
+
+def test_a_state_with_something_else_in_any_place_is_refused_or_harmless(run):
+    run.train("train.niter=2")
+    path = run.folder / "experiments/run/training_states/2.state"
+    sound = torch.load(path, weights_only=True)
+    places = [(name,) for name in sound]
+    places += [(name, part) for name in ("weights", "guard") for part in sound[name]]
+    places += [("weights", part, entry) for part in ("net", "optimizer") for entry in list(sound["weights"][part])[:3]]
+    refused = 0
+    for place in places:
+        for other in ("text", None, [1, [2]], {"a": torch.zeros(2)}, -1.5):
+            state = copy.deepcopy(sound)
+            inner = functools.reduce(operator.getitem, place[:-1], state)
+            inner[place[-1]] = other
+            torch.save(state, path)
+            try:
+                run.trainer(f"path.resume_state={path}")
+            except UserError as error:
+                refused += 1
+                assert str(path) in str(error)
+    assert refused > 3 * len(places)
 
 
 def test_a_full_disk_ends_the_run_clearly_and_leaves_the_state_before_alone(run):

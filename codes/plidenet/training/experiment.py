@@ -19,7 +19,8 @@ from plidenet.errors import UserError
 from plidenet.files import replacing
 
 log = logging.getLogger(__name__)
-STATE_FIELDS = {"iteration", "best_psnr", "options", "weights", "last_good", "guard"}
+STATE_FIELDS: dict[str, Any] = {"iteration": int, "best_psnr": float, "options": list, "weights": dict, "guard": dict}
+STATE_FIELDS |= {"last_good": dict | None}
 
 
 class Experiment:
@@ -91,8 +92,9 @@ class Experiment:
 def load_state(path: Path) -> dict[str, Any]:
     """Read a training state written by `Experiment.save_state`; UserError if it is none."""
     state = load_tensors(path)
-    if missing := STATE_FIELDS - state.keys():
-        raise UserError(f"{path} is no training state: it lacks {', '.join(sorted(missing))}")
+    wrong = [name for name, kind in STATE_FIELDS.items() if name not in state or not isinstance(state[name], kind)]
+    if wrong:
+        raise UserError(f"{path} is no training state: it lacks {', '.join(wrong)}, or holds something else there")
     return state
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from plidenet.config.training import Guard
 from plidenet.errors import UserError
 
+COUNTS = ("skipped", "skipped_in_a_row", "returns")
+
 
 class DivergenceGuard:
     """Networks with a deconvolution inside collapse now and then; this decides when to skip a step and when to go back.
@@ -52,7 +54,8 @@ class DivergenceGuard:
         return self.options.lr_factor**self.returns
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("skipped", "skipped_in_a_row", "returns")}
+        return {name: getattr(self, name) for name in COUNTS}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        for name in COUNTS:
+            setattr(self, name, int(state[name]))

@@ -246,13 +246,13 @@ class Trainer:
         """Go on from a training state."""
         try:
             self.load_weights(copy.deepcopy(state["weights"]))
-        except (RuntimeError, ValueError, KeyError) as error:
+            self.guard.load_state_dict(state["guard"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not fit this network: {' '.join(str(error).split())[:300]}") from error
         self.iteration, self.best_psnr = state["iteration"], state["best_psnr"]
         self.last_good = state["last_good"] or state["weights"]
-        self.guard.load_state_dict(state["guard"])
         log.info("resuming from %s at iteration %d", path, self.iteration)
-        for line in sorted(set(describe_changes(self.options)) - set(state["options"])):
+        for line in sorted(set(describe_changes(self.options)).difference(map(str, state["options"]))):
             log.warning("not as it was when that state was saved: %s", line)
 
     def _save_weights(self, *names: str) -> None:

@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 from conftest import ROOT
+from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training import Trainer
 from training_setup import Run, assert_identical
@@ -143,6 +144,16 @@ def test_options_that_changed_since_the_state_are_named(run, caplog):
     with caplog.at_level("WARNING", "plidenet"):
         run.trainer(AUTO, "train.niter=2", "train.lr_G=0.5")
     assert "not as it was when that state was saved: train.lr_G: 0.5" in caplog.text
+
+
+@pytest.mark.parametrize("resume_state", ["auto", "null"])
+def test_the_option_file_of_the_run_itself_can_be_given(run, resume_state):
+    run.train("train.niter=2")
+    copy_in_run = run.folder / "experiments/run/options.yml"
+    options = load_options(copy_in_run, [f"path.resume_state={resume_state}", "train.niter=3"])
+    Trainer(options, copy_in_run).fit()
+    assert copy_in_run.read_bytes() == run.opt.read_bytes()
+    assert (run.folder / "experiments/run/training_states/3.state").exists()
 
 
 def test_a_state_of_another_network_is_refused(run):

@@ -3,7 +3,6 @@
 import json
 import logging
 import platform
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -32,7 +31,8 @@ class Experiment:
     """
 
     def __init__(self, options: Options, option_file: Path) -> None:
-        self.options, self.option_file = options, option_file
+        self.options = options
+        self.option_file, self.option_text = option_file.name, option_file.read_bytes()
         self.folder = options.path.experiments_root / options.name
         self.models = self.folder / "models"
         self.states = self.folder / "training_states"
@@ -56,7 +56,8 @@ class Experiment:
             folder.mkdir(parents=True, exist_ok=True)
             for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while saving
                 unfinished.unlink()
-        shutil.copyfile(self.option_file, self.folder / self.option_file.name)
+        with replacing(self.folder / self.option_file) as path:
+            path.write_bytes(self.option_text)
         with replacing(self.folder / "environment.json") as path:
             path.write_text(json.dumps(describe_environment(), indent=1) + "\n", encoding="utf-8")
 

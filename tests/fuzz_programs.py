@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 import yaml
-from conftest import ROOT
+from conftest import ROOT, TINY
 from fuzz_arrays import Manifests
 from fuzz_checkpoints import Checkpoints
 from fuzz_images import Images
@@ -20,6 +20,7 @@ from fuzz_mutations import mutate
 from plidenet.data import lmdb_store
 from plidenet.data.images import read_image
 from plidenet.errors import UserError
+from plidenet.training import experiment
 
 SCRIPTS = {
     "create_lmdb": ["--lmdb", "out.lmdb", "--format", "basicsr"],
@@ -43,7 +44,8 @@ class Programs:
             self.makers[name] = maker(folder / name)
         self.sound = self.makers["images"].samples["png rgb"]
         self.kinds = [self.script, self.script, self.inference, self.test, self.test, self.options, self.converter]
-        self.kinds += [self.manifest]
+        self.kinds += [self.manifest, self.training]
+        experiment.git_commit = lambda: None  # the one program that is started, and not for a file's sake
 
     def case(self, rng: Random, number: int, folder: Path) -> Callable[[], object]:
         program, *arguments = self.kinds[number % len(self.kinds)](rng, number, folder)
@@ -72,6 +74,21 @@ class Programs:
         self.damaged(rng.choice(("databases", "databases", "meta", "images")), rng, number, folder / "LR")
         (folder / "options.yml").write_text(options(test={"save_images": rng.random() < 0.5}))
         return ["test/test.py", "-opt", "options.yml"]
+
+    def training(self, rng: Random, number: int, folder: Path) -> list[str]:
+        """An iteration on a damaged LMDB or folder, or from a damaged checkpoint or training state."""
+        (folder / "HR").mkdir()
+        what = rng.choice(("databases", "images", "meta", "checkpoints", "checkpoints"))
+        if what == "checkpoints":
+            (folder / "HR/a.png").write_bytes(self.sound)
+        self.damaged(what, rng, number, folder / ("weights" if what == "checkpoints" else "HR"))
+        section = {"name": "train", "mode": "GT", "dataroot_GT": "HR", "GT_size": 32, "batch_size": 1, "n_workers": 0}
+        network = {"which_model_G": "PL_IDENet_E", "setting": {**TINY, "depths": [1, 1], "num_heads": [2, 2]}}
+        network["setting"] |= {"prompt_dims": [4, 4], "prompt_heads": [1, 1]}
+        start = {rng.choice(("resume_state", "pretrain_model_G")): "weights/weights.pth"}
+        content = {"datasets": {"train": section}, "network_G": network, "use_tb_logger": False, "train": {"niter": 1}}
+        (folder / "options.yml").write_text(options(**content, path=start if what == "checkpoints" else {}))
+        return ["train/train.py", "-opt", "options.yml"]
 
     def options(self, rng: Random, number: int, folder: Path) -> list[str]:
         (folder / "LR").mkdir()
@@ -121,6 +138,8 @@ def run(program: Path, arguments: list[str], folder: Path) -> None:
             assert not [path for path in new if path.suffix in (".md", ".csv")]
             for path in new:
                 assert path.is_dir() or path.suffix == ".npy" or read_image(path).size
+        elif program.parent.name == "train":  # the folder of a run that had begun
+            assert not [path for path in new if path.suffix in (".pth", ".state")]
         else:
             assert not new, new
         raise UserError(said[0])

@@ -26,7 +26,7 @@ results/demo_x4/Demo.csv: | $(INSTALLED)
 test: lint ## lint, types and tests
 	$(BIN)/python -m pytest
 
-attack: $(INSTALLED) ## the tests that `make test` leaves out: thousands of damaged files, fifty kills
+attack: $(INSTALLED) ## the tests that `make test` leaves out: some 20,000 damaged files, a hundred kills
 	$(BIN)/python -m pytest -m exhaustive -s
 
 lint: $(INSTALLED)

@@ -3,6 +3,7 @@
 import copy
 import functools
 import operator
+import os
 import re
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from conftest import ROOT
 from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training import Trainer
+from plidenet.training.interrupt import Interrupt
 from training_setup import Run, assert_identical
 
 AUTO = "path.resume_state=auto"
@@ -154,6 +156,30 @@ def test_the_option_file_of_the_run_itself_can_be_given(run, resume_state):
     Trainer(options, copy_in_run).fit()
     assert copy_in_run.read_bytes() == run.opt.read_bytes()
     assert (run.folder / "experiments/run/training_states/3.state").exists()
+
+
+def test_a_state_beyond_the_last_iteration_is_refused(run):
+    run.train("train.niter=4")
+    with pytest.raises(UserError, match=r"4\.state is of iteration 4, beyond train.niter: 3"):
+        run.trainer(AUTO, "train.niter=3")
+
+
+def test_a_run_that_goes_on_from_an_earlier_state_leaves_the_later_ones_behind(run):
+    run.train("train.niter=6")
+    states = run.folder / "experiments/run/training_states"
+    run.train(f"path.resume_state={states / '2.state'}", "train.niter=3", "logger.keep=1")
+    assert {path.name for path in states.iterdir()} == {"3.state", "4.abandoned", "6.abandoned"}
+    assert run.trainer(AUTO).iteration == 3
+
+
+def test_a_second_sigterm_changes_nothing_and_a_second_ctrl_c_stops_at_once():
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt.requested
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_state_of_another_network_is_refused(run):

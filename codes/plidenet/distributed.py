@@ -1,6 +1,7 @@
 """Several processes, one run: what a process started by torchrun shares with the others. All of it works alone too."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 T = TypeVar("T")
+SETTLING = 0.3  # seconds
 
 
 @contextmanager
@@ -31,6 +33,8 @@ def process_group(device: torch.device, timeout: float) -> Iterator[None]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
     yield
+    dist.barrier()
+    time.sleep(SETTLING)  # Gloo's threads need Python's lock to drop the last tensors: ended before that, they lock up
     dist.destroy_process_group()  # not after an error: it would wait for processes that are still at work
 
 

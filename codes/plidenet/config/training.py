@@ -65,7 +65,7 @@ class Train:
         for name in ("beta1", "beta2", "ema_decay"):
             require(0 <= getattr(self, name) < 1, name, "must be at least 0 and less than 1")
         require(self.weight_decay_G >= 0, "weight_decay_G", "must not be negative")
-        require(0 <= self.manual_seed < 2**63, "manual_seed", "must be from 0 to 2**63 - 1")
+        require(0 <= self.manual_seed < 2**32, "manual_seed", "must be from 0 to 2**32 - 1")
         require(len(self.losses) > 0, "losses", "must not be empty")
         require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm", "must be positive")
         require(self.refine_crop is None or self.refine_crop > 0, "refine_crop", "must be positive")

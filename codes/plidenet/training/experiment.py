@@ -39,12 +39,16 @@ class Experiment:
         self.images = self.folder / "val_images"
         self.tensorboard = self.folder / "tb_logger"
 
-    def prepare(self, resumes: bool) -> None:
+    def prepare(self, iteration: int | None) -> None:
         """Make the folder, with the option file and environment.json in it.
 
         A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
+        Kept states of later iterations than the one resumed at are renamed, too: they are of another run from now on.
+
+        Args:
+            iteration: where this run resumes; None where it does not.
         """
-        if self.folder.exists() and not resumes:
+        if self.folder.exists() and iteration is None:
             stem = name = f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}"
             number = 1
             while (archived := self.folder.with_name(name)).exists():  # within a second, or the clock went back
@@ -52,6 +56,10 @@ class Experiment:
                 name = f"{stem}_{number}"
             self.folder.rename(archived)
             log.info("the earlier run of this name was moved to %s", archived)
+        for path in self._newest_states():
+            if int(path.stem) > (iteration or 0):
+                path.replace(path.with_suffix(".abandoned"))
+                log.info("%s is of a later iteration than this run's, and now called .abandoned", path)
         for folder in (self.models, self.states):
             folder.mkdir(parents=True, exist_ok=True)
             for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while saving

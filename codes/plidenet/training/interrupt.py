@@ -5,7 +5,10 @@ from types import FrameType
 
 
 class Interrupt:
-    """While the block lasts, the first SIGINT or SIGTERM sets `requested`; the second one acts as ever."""
+    """While the block lasts, SIGINT or SIGTERM sets `requested`; a second SIGINT acts as ever.
+
+    A second SIGTERM does not: where a scheduler sends one to all processes, torchrun passes on another.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -17,12 +20,10 @@ class Interrupt:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._restore()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, self._previous[signal.SIGINT])

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from plidenet import distributed
 from plidenet.config import Options
 from plidenet.data.build import build_dataset
 from plidenet.data.datasets import LQDataset
@@ -21,6 +22,11 @@ def build_train_batches(options: Options, device: torch.device, start: int) -> I
         raise UserError("training needs a section datasets.train")
     if section.mode == "LQ" or section.GT_size is None:
         raise UserError("datasets.train needs HR images (mode GT or LQGT) and GT_size, the side of the HR crop")
+    if section.batch_size // distributed.world_size() % options.train.accumulate:
+        parts = (
+            f"{distributed.world_size()} processes, each in {options.train.accumulate} equal parts (train.accumulate)"
+        )
+        raise UserError(f"a batch of {section.batch_size} cannot be divided among {parts}")
     dataset = build_dataset(section, options.scale, training=True)
     assert not isinstance(dataset, LQDataset)
     return build_train_loader(

@@ -91,7 +91,7 @@ class Trainer:
         self.batches = build_train_batches(options, self.device, self.iteration)
         val_loaders = build_val_loaders(options)
         if distributed.is_main():
-            self.experiment.prepare(resumes=options.path.resume_state is not None)
+            self.experiment.prepare(self.iteration if options.path.resume_state else None)
             tensorboard = self.experiment.tensorboard if options.use_tb_logger else None
             self.record = Record(self.experiment.folder, self.experiment.images, tensorboard, self.iteration)
         self.validator = Validator(val_loaders, options, self.device, self.record if distributed.is_main() else None)
@@ -122,10 +122,12 @@ class Trainer:
                 if self.iteration % logger.print_freq == 0 or last:
                     self.report(values, steps, time.monotonic() - clock, bar)
                     clock, steps = time.monotonic(), 0
+                pause = time.monotonic()
                 if self.iteration % train.val_freq == 0 or last:
                     self.validate()
                 if self.iteration % logger.save_checkpoint_freq == 0 or last or stopping:
                     self.save()
+                clock += time.monotonic() - pause
                 if stopping:
                     log.info("stopped on request; path.resume_state: auto goes on from here")
                     break
@@ -249,6 +251,8 @@ class Trainer:
             self.guard.load_state_dict(state["guard"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not fit this network: {' '.join(str(error).split())[:300]}") from error
+        if state["iteration"] > (niter := self.options.train.niter):
+            raise UserError(f"{path} is of iteration {state['iteration']}, beyond train.niter: {niter}")
         self.iteration, self.best_psnr = state["iteration"], state["best_psnr"]
         self.last_good = state["last_good"] or state["weights"]
         log.info("resuming from %s at iteration %d", path, self.iteration)

@@ -35,7 +35,7 @@ def require_comparable(candidates: Sequence[Candidate]) -> None:
         for field, value, other in (("scale", options.scale, first.scale), ("crop", options.border, first.border)):
             if value != other:
                 raise UserError(f"{first.name} and {options.name} cannot be compared: {field} {other} and {value}")
-        for section in options.datasets.values():
+        for section in (section for key, section in options.datasets.items() if not key.startswith("train")):
             roots = (section.dataroot_GT, section.dataroot_LQ)
             name, known = data.setdefault(section.name, (options.name, roots))
             if roots != known:

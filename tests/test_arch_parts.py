@@ -133,6 +133,7 @@ def test_strengths_are_bounded_from_below():
     )  # noise is amplified 5000-fold
     restored.mean().backward()
     assert all(parameter.grad.isfinite().all() for parameter in part.parameters())
+    assert (part.log_strengths.grad != 0).all(), "a strength below the bound could not come back"
     assert WienerDeconvolution().min_log_strength == math.log(1e-10)
 
 

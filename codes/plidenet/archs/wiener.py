@@ -81,7 +81,8 @@ class WienerDeconvolution(nn.Module):
 
     def strengths(self) -> Tensor:
         """The N regularization strengths exp(a_n)."""
-        return self.log_strengths.clamp(min=self.min_log_strength).exp()
+        missing = (self.min_log_strength - self.log_strengths.detach()).clamp(min=0)
+        return (self.log_strengths + missing).exp()  # with a gradient below the bound, too, to come back from there
 
     def regularizer_power(self, size: torch.Size) -> Tensor:
         """Power spectrum of the regularization kernels, sum_i |D_gi|^2, as (H,F).

@@ -172,7 +172,15 @@ def test_a_run_that_goes_on_from_an_earlier_state_leaves_the_later_ones_behind(r
     assert run.trainer(AUTO).iteration == 3
 
 
-def test_a_second_sigterm_changes_nothing_and_a_second_ctrl_c_stops_at_once():
+@pytest.fixture
+def stops_at_ctrl_c():
+    """What a shell's background jobs do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_sigterm_changes_nothing_and_a_second_ctrl_c_stops_at_once(stops_at_ctrl_c):
     with Interrupt() as interrupt:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from fuzz_checkpoints import zipped
 from fuzz_lmdb_meta import harm
-from fuzz_mutations import NUMBERS, TEXTS, mutate, mutate_text
+from fuzz_mutations import NO_FILES, NUMBERS, TEXTS, mutate, mutate_text
 from plidenet.config import DatasetOptions
 from plidenet.data.datasets import KernelFolder
 from plidenet.degradation import isotropic_gaussian
@@ -93,14 +93,8 @@ class Kernels:
 
     def strange_files(self, rng: Random, path: Path) -> None:
         way = rng.randrange(5)
-        if way == 0:
-            path.symlink_to("a.npy")
-        elif way == 1:
-            path.mkdir()
-        elif way == 2:
-            os.mkfifo(path)
-        elif way == 3:
-            path.symlink_to("/dev/zero")
+        if way < len(NO_FILES):
+            NO_FILES[way](path)
         else:
             path.write_bytes(npy(np.zeros((1000, 1000), "f4")).replace(b"(1000, 1000)", b"(10**5, 2**9)"))
             os.truncate(path, 1 << 40)

@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 from fuzz_images import samples
-from fuzz_mutations import NUMBERS, mutate
+from fuzz_mutations import NO_FILES, NUMBERS, mutate
 from lmdb_samples import PHOTOGRAPH, bgr, dan_meta, write_foreign
 from PIL import Image
 from plidenet.data import lmdb_store
@@ -101,14 +101,8 @@ class Databases:
 
     def strange_files(self, rng: Random, store: "Store", folder: Path) -> None:
         path, way = folder / "data.mdb", rng.randrange(6)
-        if way == 0:
-            path.symlink_to("data.mdb")
-        elif way == 1:
-            path.mkdir()
-        elif way == 2:
-            os.mkfifo(path)
-        elif way == 3:
-            path.symlink_to("/dev/zero")
+        if way < len(NO_FILES):
+            NO_FILES[way](path)
         elif way == 4:
             path.write_bytes(rng.choice((b"", b"\0", store.data[:1000], rng.randbytes(PAGE * 3))))
         else:

@@ -1,7 +1,13 @@
 """How valid content is damaged, and texts that programs stumble over. Everything follows from the generator given."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
+
+# What may stand in a file's place: a link to itself, a folder, a pipe, a device that never ends.
+NO_FILES: list[Callable[[Path], object]] = [lambda path: path.symlink_to(path.name), Path.mkdir, os.mkfifo]
+NO_FILES += [lambda path: path.symlink_to("/dev/zero")]
 
 TEXTS = [
     *(

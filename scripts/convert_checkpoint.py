@@ -1,20 +1,30 @@
 #!/usr/bin/env python3
-"""Rewrite a checkpoint (released format, bare state dict, or own) in this project's format: {"params": ...}."""
+"""Rewrite a checkpoint (released format, bare state dict, or own) in this project's format: {"params": ...}.
+
+Of several weights in a file, the averaged ones (params_ema) are kept. --half stores them in float16, at half the size;
+networks take them in as float32.
+"""
 
 import sys
 
 from plidenet.cli import parser, run
+from plidenet.errors import UserError
 
 
 def main() -> None:
     arguments = parser(__doc__, "python scripts/convert_checkpoint.py released.pth experiments/pretrained/x4.pth")
     arguments.add_argument("input", help="the checkpoint to read")
     arguments.add_argument("output", help="the file to write")
+    arguments.add_argument("--half", action="store_true", help="store float16")
     options = arguments.parse_args()
 
     from plidenet.checkpoint import read_weights, save_checkpoint
 
     state, form, weights, ignored = read_weights(options.input)
+    if options.half:
+        state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+        if large := [name for name, value in state.items() if value.isinf().any()]:
+            raise UserError(f"{options.input} holds values beyond float16, in {', '.join(large)}")
     save_checkpoint(options.output, params=state)
     print(f"{options.input}: {form} format, {weights}, {len(state)} tensors kept, {len(ignored)} ignored")
     print(f"wrote {options.output}")

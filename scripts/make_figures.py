@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Make the README's figures from results: pictures side by side, the diagram of the network, PSNR against blur width
-and against cost, and compare.html, a page with before/after sliders. Without arguments: of the demo's results.
+and against cost, the curves of a training run, and compare.html, a page with before/after sliders. Without arguments:
+of the demo's results, and of the run that made the weights in experiments/pretrained.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from plidenet.cli import parser, run
 from plidenet.errors import UserError
 
 DEMO_RESULTS, DEMO_BENCHMARK = Path("results/demo_x4"), Path("datasets/demo/setting1")
+SHIPPED_CURVES = Path("experiments/pretrained/PL_IDENet_E_x4_setting1.csv")
 DEMO_IMAGES = ["sig2.6_astronaut:24,140", "sig2.0_chelsea:40,120"]
 DEMO_NOTE = (
     "The network of the demo: a PL_IDENet_E with half a million parameters, trained for minutes on a CPU with five "
@@ -33,6 +35,7 @@ def main() -> None:
     add("--scale", type=int, default=4, choices=(2, 3, 4), help="HR size / LR size (default: 4)")
     add("--images", nargs="+", metavar="NAME[:TOP,LEFT]", help="what to show (default: two, their finest parts)")
     add("--published", default="Set14", metavar="SET", help="for PSNR against cost (default: Set14)")
+    add("--curves", type=Path, default=SHIPPED_CURVES, metavar="CSV", help="the curves.csv of a training run")
     add("--note", help="beneath the page's title: which network this is")
     add("--save", type=Path, default=Path("assets"), metavar="DIR", help="folder to write to (default: assets)")
     options = arguments.parse_args()
@@ -57,6 +60,7 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     from plidenet.figures.page import draw_page, encode_webp
     from plidenet.figures.results import Folders, image_names, psnr_by_width, read_scene, spread
     from plidenet.figures.theme import THEMES
+    from plidenet.figures.training_curves import draw_training_curves, read_curves
     from plidenet.figures.width_curves import draw_width_curves
 
     folders = Folders(options.ours, options.bicubic, options.benchmark, options.set, options.scale)
@@ -77,9 +81,14 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     if not methods:
         print(f"no PSNR against cost: no paper has costs beside its scores on {benchmark}")
 
+    if not options.curves.exists():
+        print(f"no curves of training: there is no {options.curves}")
+
     by_width = {theme.name: draw_width_curves(*curves, theme) for theme in THEMES if all(curves)}
     for theme in THEMES:
         yield f"pipeline-{theme.name}.svg", draw_pipeline(theme).encode()
+        if options.curves.exists():
+            yield f"training-{theme.name}.svg", draw_training_curves(read_curves(options.curves), theme).encode()
         yield f"comparison-{theme.name}.webp", encode_webp(draw_comparison(shown, theme))
         if by_width:
             yield f"psnr_by_width-{theme.name}.svg", by_width[theme.name].encode()

@@ -134,6 +134,7 @@ def test_inference_refuses_a_source_that_it_cannot_use(infer, here):
         ("generate_mod_LR_bic", ("--save", "old", "--scale", 2)),
         ("create_lmdb", ("--lmdb", "old/HR")),
         ("extract_subimages", ("--save", "old", "--size", 32)),
+        ("hold_out", ("--save", "old", "--every", 2)),
     ],
 )
 def test_a_script_overwrites_nothing(refused, here, script, arguments):
@@ -156,6 +157,7 @@ def test_a_script_overwrites_nothing(refused, here, script, arguments):
         ),
         ("extract_subimages", ("--save", "out", "--size", 45), "0.png (44x48) is smaller than a square of 45x45"),
         ("extract_subimages", ("--save", "out", "--step", 0), "--size and --step must be positive"),
+        ("hold_out", ("--save", "out", "--every", 1), "--every 1: must lie between 2 and the number of photographs"),
         ("generate_mod_LR_bic", ("--save", "train.yml", "--scale", 2), "train.yml is a file, not a folder"),
     ],
 )

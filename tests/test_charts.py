@@ -6,11 +6,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from plidenet.errors import UserError
 from plidenet.figures.cost_chart import draw_cost_chart
 from plidenet.figures.labels import place_labels
 from plidenet.figures.methods import read_measured, read_published
 from plidenet.figures.results import psnr_by_width
 from plidenet.figures.theme import LIGHT
+from plidenet.figures.training_curves import draw_training_curves, moving_average, read_curves
 from plidenet.figures.width_curves import draw_width_curves
 
 
@@ -34,6 +36,22 @@ def test_the_curves_run_through_the_csvs_numbers(tmp_path):
     svg = draw_width_curves({1.8: 27.92, 2.6: 26.33}, ours, LIGHT)
     labels = [re.sub(r"\s+", " ", text) for text in texts(svg)]
     assert {"1.8", "2.6", "27.9", "bicubic 26.3", "28.7", "ours 27.6"} <= set(labels)
+
+
+def test_the_curves_of_training_end_at_the_last_validation(tmp_path):
+    losses = [[iteration, "loss/l1", 1 / iteration] for iteration in range(50, 5000, 50)]
+    psnr = [[2000, "val/Set5/psnr_y", 27.04], [4000, "val/Set5/psnr_y", 28.15]]
+    write_table(tmp_path / "curves.csv", ["iteration", "name", "value"], losses + psnr)
+    curves = read_curves(tmp_path / "curves.csv")
+    assert curves["val/Set5/psnr_y"] == {2000: 27.04, 4000: 28.15}
+    assert "Set5 28.15" in [re.sub(r"\s+", " ", text) for text in texts(draw_training_curves(curves, LIGHT))]
+    with pytest.raises(UserError, match="no loss/l1"):
+        draw_training_curves({"lr": {1: 1e-4}}, LIGHT)
+
+
+def test_a_moving_average_keeps_the_mean_of_every_stretch():
+    assert moving_average({10: 1.0, 20: 3.0, 30: 5.0, 40: 9.0}, parts=2) == {15: 2.0, 35: 7.0}
+    assert moving_average({10: 1.0, 20: 3.0}, parts=40) == {10: 1.0, 20: 3.0}
 
 
 def test_published_methods_come_with_their_sources_numbers():

@@ -282,6 +282,20 @@ def test_the_converter_keeps_the_ema_weights_of_an_own_file(run_script, tiny_net
     assert_same(torch.load(tmp_path / "new.pth", weights_only=True)["params"], ema)
 
 
+def test_the_converter_halves_a_file_for_shipping(run_script, tiny_network, tmp_path):
+    net = tiny_network(scale=2)
+    expected = copied(net)
+    save_checkpoint(tmp_path / "full.pth", params=expected)
+    assert run_script(CONVERT, tmp_path / "full.pth", tmp_path / "half.pth", "--half").status == 0
+    assert (tmp_path / "half.pth").stat().st_size < 0.7 * (tmp_path / "full.pth").stat().st_size
+    load_checkpoint(net, tmp_path / "half.pth")
+    assert_same(net.state_dict(), {name: value.half().float() for name, value in expected.items()})
+    save_checkpoint(tmp_path / "large.pth", params={name: value + 1e5 for name, value in expected.items()})
+    done = run_script(CONVERT, tmp_path / "large.pth", tmp_path / "new.pth", "--half")
+    assert (done.status, (tmp_path / "new.pth").exists()) == (2, False)
+    assert "holds values beyond float16" in done.err
+
+
 @pytest.mark.parametrize(
     "content", [None, b"", b"no checkpoint", [1], {"a": Harm("harm")}, {"a": torch.tensor([torch.nan])}]
 )

@@ -27,7 +27,8 @@ from skimage import data
 NAMES = ("sig1.8_face", "sig2.6_face", "plain")
 SCORES = {"ours": (25.244, 0.7933), "bicubic": (24.343, 0.7640)}
 WIDTHS = {"ours": {1.8: 28.71, 2.6: 27.64}, "bicubic": {1.8: 27.92, 2.6: 26.33}}
-FILES = {f"{name}-{theme.name}.svg" for name in ("pipeline", "psnr_by_width", "psnr_by_cost") for theme in THEMES}
+CHARTS = ("pipeline", "psnr_by_width", "psnr_by_cost", "training")
+FILES = {f"{name}-{theme.name}.svg" for name in CHARTS for theme in THEMES}
 FILES |= {f"comparison-{theme.name}.webp" for theme in THEMES} | {"compare.html"}
 
 
@@ -57,6 +58,8 @@ def folder(tmp_path):
         )
         rows = [["Set5", width, 1, value] for width, value in WIDTHS[method].items()] + [["Other", 3, 1, 99]]
         write_table(tmp_path / f"results/{method}/widths.csv", ["dataset", "width", "images", "psnr_y"], rows)
+    curve = [[50, "loss/l1", 0.05], [100, "loss/l1", 0.04], [100, "val/Set5/psnr_y", 27.5]]
+    write_table(tmp_path / "curves.csv", ["iteration", "name", "value"], curve)
     return tmp_path
 
 
@@ -69,6 +72,7 @@ def folders(folder):
 def make_figures(run_script, folder):
     def run(*more):
         paths = {"ours": "results/ours", "bicubic": "results/bicubic", "benchmark": "benchmark", "save": "assets"}
+        paths["curves"] = "curves.csv"
         arguments = [word for name, path in paths.items() for word in (f"--{name}", folder / path)]
         return run_script("scripts/make_figures.py", *arguments, "--set", "Set5", *more)
 
@@ -109,10 +113,12 @@ def test_one_command_makes_every_figure_and_again_the_same_bytes(make_figures, f
 
 def test_what_cannot_be_drawn_is_left_out_and_said(make_figures, folder):
     (folder / "results/ours/widths.csv").unlink()
+    (folder / "curves.csv").unlink()
     done = make_figures("--published", "DIV2KRK")
     assert done.status == 0, done.err
     names = {path.name for path in (folder / "assets").iterdir()}
-    assert names == {name for name in FILES if not name.startswith("psnr_")}
+    assert names == {name for name in FILES if not name.startswith(("psnr_", "training"))}
+    assert f"no curves of training: there is no {folder / 'curves.csv'}" in done.out
     assert "no PSNR against blur width: Set5 has no widths.csv" in done.out
     assert "no PSNR against cost: no paper has costs beside its scores on DIV2KRK x4" in done.out
 
@@ -124,6 +130,7 @@ def test_what_cannot_be_drawn_is_left_out_and_said(make_figures, folder):
         ("results/bicubic", (), "results/bicubic"),
         ("benchmark", (), "no folder"),
         ("results/ours/Set5.csv", (), "Set5.csv"),
+        (None, ("--curves", ROOT / "README.md"), "cannot be read as the curves.csv of a training run"),
         ("benchmark/HR/x4/plain.png", ("--images", "plain"), "plain.png cannot be read"),
         (None, ("--images", "plain:12"), "must be TOP,LEFT"),
         (None, ("--images", "plain:100,100"), "is not inside its 192x200"),

@@ -222,6 +222,18 @@ def test_extract_subimages_of_a_size_that_fits_has_no_extra_square(run_script, t
     assert len(files(tmp_path / "sub")) == 6
 
 
+def test_hold_out_sets_every_third_photograph_apart(run_script, tmp_path):
+    for number in range(8):
+        write_image(tmp_path / f"all/{number}.{'jpg' if number % 2 else 'png'}", data.chelsea()[number:30, :30])
+    done = run_script("scripts/hold_out.py", "--source", tmp_path / "all", "--save", tmp_path / "parts", "--every", 3)
+    assert done.out == f"wrote {tmp_path / 'parts'}: 6 photographs in train, 2 in heldout\n"
+    parts = {part: files(tmp_path / "parts" / part) for part in ("train", "heldout")}
+    assert sorted(parts["heldout"]) == ["2.png", "5.jpg"]
+    assert parts["heldout"] | parts["train"] == files(tmp_path / "all")
+    assert not parts["heldout"].keys() & parts["train"].keys()
+    assert (tmp_path / "parts/heldout.txt").read_text() == "2.png\n5.jpg\n"
+
+
 def test_kernel_visual_draws_every_kernel_in_rows_of_eight(run_script, tmp_path):
     folder = tmp_path / "kernels"
     folder.mkdir()

@@ -35,11 +35,13 @@ def test_the_whole_package_imports_little_beyond_torch():
     [
         ("create_lmdb.py", ["--source", "{images}", "--lmdb", "{out}.lmdb"]),
         ("extract_subimages.py", ["--source", "{images}", "--save", "{out}", "--size", "16", "--step", "8"]),
+        ("hold_out.py", ["--source", "{images}", "--save", "{out}", "--every", "2"]),
     ],
 )
 def test_scripts_that_need_no_torch_do_not_import_it(tmp_path, script, arguments):
     (tmp_path / "images").mkdir()
-    write_image(tmp_path / "images" / "one.png", np.zeros((32, 32, 3), np.uint8))
+    for name in ("one", "two"):
+        write_image(tmp_path / "images" / f"{name}.png", np.zeros((32, 32, 3), np.uint8))
     filled = [argument.format(images=tmp_path / "images", out=tmp_path / "out") for argument in arguments]
     loaded = modules_after(
         f"import runpy, sys; sys.argv = {[f'scripts/{script}', *filled]}\n"

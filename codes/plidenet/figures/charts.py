@@ -32,13 +32,16 @@ def require_matplotlib() -> None:
         raise UserError(message) from error
 
 
-def new_chart(theme: Theme, size: tuple[float, float], columns: int = 1) -> "tuple[Figure, list[Axes]]":
-    """A transparent figure with axes beside each other that share y.
+def new_chart(
+    theme: Theme, size: tuple[float, float], columns: int = 1, share_y: bool = True
+) -> "tuple[Figure, list[Axes]]":
+    """A transparent figure with axes beside each other.
 
     Args:
         theme: colors.
         size: width and height in points.
         columns: how many axes.
+        share_y: whether they have one y axis, the first one's.
 
     Raises:
         UserError: matplotlib is not installed.
@@ -50,7 +53,7 @@ def new_chart(theme: Theme, size: tuple[float, float], columns: int = 1) -> "tup
     width, height = (length / POINTS_PER_INCH for length in size)
     with rc_context(SETTINGS):
         figure = Figure(figsize=(width, height), facecolor="none", layout="constrained")
-        axes = list(figure.subplots(1, columns, sharey=True, squeeze=False)[0])
+        axes = list(figure.subplots(1, columns, sharey=share_y, squeeze=False)[0])
     for one in axes:
         one.set_facecolor("none")
         one.grid(axis="y", color=theme.line, linewidth=0.7)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from plidenet.errors import UserError
 from plidenet.figures.charts import new_chart, to_svg
@@ -52,11 +53,11 @@ def draw_training_curves(curves: Mapping[str, Curve], theme: Theme) -> str:
     for name, curve in curves.items():
         if not (name.startswith("val/") and name.endswith("/psnr_y")):
             continue
-        style = {"linewidth": 2, "marker": "o", "markersize": 4, "clip_on": False}
+        style: dict[str, Any] = {"linewidth": 2, "marker": "o", "markersize": 4, "clip_on": False}
         right.plot(list(curve), list(curve.values()), color=theme.ours, gid=name, **style)
         last, value = list(curve.items())[-1]
         label = f"{name.split('/')[1]}  {value:.2f}"
-        place = {"xytext": (0, 8), "textcoords": "offset points", "ha": "right"}
+        place: dict[str, Any] = {"xytext": (0, 8), "textcoords": "offset points", "ha": "right"}
         right.annotate(label, (last, value), annotation_clip=False, color=theme.ours, **place)
     right.set_ylabel("PSNR on Y (dB)", labelpad=8)
     right.margins(y=0.15)

@@ -181,6 +181,8 @@ def test_missing_or_damaged_kernels_are_named(folders):
     (folders.kernel / "3x2.npy").unlink()
     with pytest.raises(UserError, match=r"kernel lacks the kernel 3x2\.npy"):
         lqgt_data(folders, dataroot_kernel=folders.kernel)
+    with pytest.raises(UserError, match=r"no folder .*nowhere of true kernels \(dataroot_kernel, which can"):
+        lqgt_data(folders, dataroot_kernel=folders.kernel / "nowhere")
 
 
 def test_only_training_crops_and_turns(folders):

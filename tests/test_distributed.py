@@ -28,6 +28,20 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+# Process 1 alone is asked to stop, in its first validation; it has one of the two images.
+RANK_1_IS_STOPPED = """
+import os, runpy, signal, sys
+from plidenet.evaluation import evaluator
+restore = evaluator.restore
+def stopped(*arguments):
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGTERM)
+    return restore(*arguments)
+evaluator.restore = stopped
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 LEFT_WITHOUT_THREADS = """
 import os
 import torch
@@ -91,6 +105,17 @@ def test_a_signal_to_two_processes_saves_once_and_resumes(run):
     assert run.trainer("path.resume_state=auto").iteration == int(state.stem) >= 3
 
 
+@pytest.mark.slow
+def test_a_signal_to_one_process_during_validation_stops_and_saves_all(run):
+    program = run.folder / "stopped.py"
+    program.write_text(RANK_1_IS_STOPPED)
+    status, output = torchrun([str(program), *run.command()[1:]])
+    assert status == 0, output
+    assert output.count("stopped on request") == 1
+    assert run.state("run", 3)["validation_due"]
+    assert not any(name.startswith("val/") for _, name, _ in run.curves("run"))
+
+
 def test_a_batch_that_cannot_be_shared_equally_is_refused(run, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setattr(distributed, "gather_interleaved", list)
@@ -131,6 +156,28 @@ def test_what_one_process_meets_in_evaluation_is_raised_in_all(monkeypatch):
     monkeypatch.setattr(distributed, "gather_interleaved", lambda mine: [*mine, NotFinite("another's image")])
     with pytest.raises(NotFinite, match="another's image"):
         evaluate(torch.nn.Identity(), [], torch.device("cpu"), 0)
+
+
+def test_what_one_process_meets_in_evaluation_is_said_before_it_waits_for_the_others(monkeypatch, caplog):
+    def samples():
+        raise UserError("cat.png cannot be read")
+        yield
+
+    def gather(mine):
+        assert "process 1: cat.png cannot be read" in caplog.text
+        return mine
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(distributed, "gather_interleaved", gather)
+    with pytest.raises(UserError, match="cat"):
+        evaluate(torch.nn.Identity(), samples(), torch.device("cpu"), 0)
+
+
+def test_what_a_process_alone_meets_in_evaluation_is_not_said_twice(caplog):
+    with pytest.raises(UserError):
+        evaluate(torch.nn.Identity(), [{"lq": torch.zeros(3, 4, 4), "key": "cat"}], torch.device("cpu"), 0)
+    assert not caplog.text
 
 
 @pytest.mark.slow

@@ -70,6 +70,15 @@ def test_steps_in_a_row_that_are_not_finite_lead_back_to_the_last_good_weights_a
     assert learning_rates(run) == pytest.approx([1e-3] * 5 + [5e-4])
 
 
+def test_a_return_keeps_the_scale_that_fp16_has_found_and_a_resumed_run_takes_it_over(run, monkeypatch):
+    poison(monkeypatch, {0, 1})
+    setting = ("train.precision=fp16", "guard.max_skips=2")
+    trainer = run.train("train.niter=2", *setting)
+    assert trainer.guard.returns == 1
+    assert trainer.scaler.get_scale() == 2**16 / 4, "halved by each of the two steps"
+    assert run.trainer("path.resume_state=auto", "train.niter=2", *setting).scaler.get_scale() == 2**16 / 4
+
+
 @pytest.mark.parametrize("collapsed", [15.0, math.nan])
 def test_a_fall_in_validation_leads_back_to_the_last_good_weights(run, monkeypatch, caplog, collapsed):
     validate_with(monkeypatch, [20.0, collapsed, 20.5])

@@ -5,7 +5,7 @@ import typing
 from pathlib import Path
 
 import pytest
-from plidenet.config import Options, describe_changes, load_options
+from plidenet.config import Options, describe_changes, describe_differences, load_options
 from plidenet.errors import UserError
 
 MINIMAL = """
@@ -72,6 +72,40 @@ def test_command_line_assignments_replace_add_and_remove(load):
     assert list(options.datasets) == ["val"]
     assert options.test.save_images is False
     assert load(MINIMAL, "crop_border=0", "crop_border=").border == 4
+
+
+@pytest.mark.parametrize("empty", ["path:", "path: ~", "path: {}"])
+def test_an_assignment_fills_an_empty_section(load, empty):
+    options = load(f"{MINIMAL}{empty}\n", "path.strict_load=false", "network_G.setting.depths=[1]")
+    assert options.path.strict_load is False
+    assert load(MINIMAL.replace("{scale: 4}", ""), "network_G.setting.depths=[1]").network_setting["depths"] == (1,)
+
+
+@pytest.mark.parametrize("nothing", ["", "~", "null"])
+def test_a_data_set_that_is_nothing_is_dropped(load, nothing):
+    text = MINIMAL.replace("datasets:\n", f"datasets:\n  val: {nothing}\n")
+    assert list(load(text).datasets) == ["test1"]
+    assert list(load(text, f"datasets.test1={nothing}", "datasets.test4=~").datasets) == []
+    assert load(text, "network_G.setting.kernel_init_sigma=~").network_setting["kernel_init_sigma"] is None
+    assert list(load(text, "datasets.val={name: a, mode: LQ, dataroot_LQ: x}").datasets) == ["val", "test1"]
+
+
+@pytest.mark.parametrize(
+    "text", ["2024_06_15", "0123", "1_000", "1e3", "1.50", "2024-06-15", "0x1f", "1:30", "on", "No", "+5", "007"]
+)
+def test_text_stays_as_it_is_written(load, text):
+    content = MINIMAL.replace("minimal", text).replace("Set5, mode", f"{text}, mode")
+    options = load(f"{content}suffix: {text}\ntest: {{perceptual: [{text}]}}\n")
+    assert (options.name, options.suffix, options.test.perceptual) == (text, text, (text,))
+    assert options.datasets["test1"].name == text
+    options = load(MINIMAL, f"name={text}", f"datasets.test1={{name: {text}, mode: LQ, dataroot_LQ: x}}")
+    assert options.name == options.datasets["test1"].name == text
+    assert load(MINIMAL, f"name='{text}'").name == text
+
+
+def test_values_within_a_networks_setting_are_what_yaml_says(load):
+    setting = load(MINIMAL, "network_G.setting={a: 1e3, b: [{c: 0x10, d: true}], e: '4'}").network_setting
+    assert setting["a"] == 1000 and setting["b"][0] == {"c": 16, "d": True} and setting["e"] == "4"
 
 
 def test_a_section_can_be_shared_by_an_anchor(load):
@@ -223,3 +257,18 @@ def test_the_described_changes_are_the_differences_from_the_defaults(load):
         "network_G.setting: {'scale': 4}",
         "train.niter: 2000",
     ]
+
+
+def test_differences_from_an_earlier_run_are_told_those_that_went_back_to_the_default_too(load):
+    val = "datasets.val={name: Set14, mode: LQ, dataroot_LQ: /x}"
+    earlier = describe_changes(load(MINIMAL, "train.niter=50", "train.ema_decay=0.9", "path.resume_state=a.state", val))
+    later = load(MINIMAL, "train.niter=60", "train.lr_G=0.5", "path.resume_state=auto")
+    assert describe_differences(later, earlier) == [
+        "datasets.val.dataroot_LQ: default (was /x)",
+        "datasets.val.mode: default (was LQ)",
+        "datasets.val.name: default (was Set14)",
+        "train.ema_decay: default (was 0.9)",
+        "train.lr_G: 0.5 (was default)",
+        "train.niter: 60 (was 50)",
+    ]
+    assert describe_differences(later, describe_changes(later)) == []

@@ -1,7 +1,12 @@
 """test/test.py, from the option file to the tables and images on disk."""
 
 import csv
+import multiprocessing
+import os
+import re
 import shutil
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -243,6 +248,20 @@ def test_diverged_weights_are_named(write_options, run_script, benchmark, learne
     ended = run_script("test/test.py", "-opt", file, f"path.pretrain_model_G={weights}")
     assert ended.status == 2
     assert "sig0.8_cat: the network's output is not finite; its weights have diverged" in ended.err
+
+
+def test_a_loader_process_that_is_killed_is_told(write_options, run_script, benchmark, monkeypatch):
+    def kill(*_):
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGKILL)
+        time.sleep(0.5)
+
+    monkeypatch.setattr("plidenet.evaluation.saving.ImageSaver.__call__", kill)
+    sets = {"test1": {"name": "a", "mode": "LQGT", "n_workers": 1, **roots(benchmark, "HR/x2", "Bic/x2")}}
+    done = run_script("test/test.py", "-opt", write_options(datasets=sets))
+    assert done.status == 2
+    (line,) = (line for line in done.err.splitlines() if line.startswith("error: "))
+    assert re.match(r"error: DataLoader worker \(pid.*killed.*; a smaller n_workers takes less memory$", line)
 
 
 def test_paths_of_the_option_file_start_at_the_project_root_wherever_the_program_runs(

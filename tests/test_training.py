@@ -19,7 +19,8 @@ def run(tmp_path):
     return Run(tmp_path)
 
 
-def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run):
+def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train/train.py", "-opt", "options.yml", "train.niter=6", "name=a run"])
     run.train("use_tb_logger=true")
     folder = run.folder / "experiments/run"
     assert {path.name for path in (folder / "models").iterdir()} == {
@@ -30,6 +31,7 @@ def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run):
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["torch"] == torch.__version__
     assert {"commit", "gpus", "python", "processes"} <= environment.keys()
+    assert environment["command"] == "train/train.py -opt options.yml train.niter=6 'name=a run'"
     assert list((folder / "tb_logger").iterdir())
     pictures = sorted(path.name for path in (folder / "val_images/cat").iterdir())
     assert pictures == ["sig1.0_cat_3.png", "sig1.0_cat_6.png"]
@@ -104,6 +106,31 @@ def test_refine_crop_restores_the_center_and_shows_the_estimator_everything(run)
 def test_a_refined_part_that_is_not_centered_on_the_lr_grid_is_refused(run, refine):
     with pytest.raises(UserError, match=r"train\.refine_crop must be 32 less a multiple of 4"):
         run.trainer(f"train.refine_crop={refine}")
+
+
+def test_a_refined_part_may_be_smaller_than_a_window(run):
+    trainer = run.trainer("train.refine_crop=4")
+    assert trainer.train_step(next(iter(trainer.batches)))["loss/total"] > 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["datasets.train.GT_size=28"], r"datasets\.train\.GT_size is 28, but LR crops need 16 pixels: at least 32"),
+        (["degradation.ksize=65"], r"degradation\.ksize is 65, too large for crops of 32 \(datasets\.train\.GT_size\)"),
+        (["network_G.setting.kernel_size=65"], r"network_G\.setting\.kernel_size is 65, .*: at most 63"),
+    ],
+)
+def test_sizes_that_no_step_could_take_leave_the_earlier_run_in_its_place(run, overrides, message):
+    (run.folder / "experiments/run").mkdir(parents=True)
+    with pytest.raises(UserError, match=message):
+        run.trainer(*overrides)
+    assert [path.name for path in (run.folder / "experiments").iterdir()] == ["run"]
+
+
+def test_the_largest_kernels_and_smallest_crops_can_be_trained(run):
+    trainer = run.trainer("degradation.ksize=63", "network_G.setting.kernel_size=63", "datasets.train.GT_size=32")
+    assert trainer.train_step(next(iter(trainer.batches)))["loss/total"] > 0
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -3,49 +3,22 @@
 import dataclasses
 import difflib
 import logging
-import re
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
-
 from plidenet.config.fields import InvalidOption
+from plidenet.config.parsing import MAX_CHARACTERS, Written, parse
 from plidenet.config.schema import Options
 from plidenet.errors import UserError
 from plidenet.names import suggest
 
 log = logging.getLogger(__name__)
-MAX_CHARACTERS, MAX_NODES = 1_000_000, 100_000  # of an option file
 MAX_FLOAT = sys.float_info.max
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 5e3 as a number (YAML 1.2, and what people mean) and refuses duplicate keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        if not isinstance(node, yaml.MappingNode):
-            raise yaml.constructor.ConstructorError(None, None, "fields are missing", node.start_mark)
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":  # <<: *anchor
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is no name", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key '{key}'", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
 
 
 def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
@@ -55,7 +28,8 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
         path: the YAML file. Relative paths in it start at the project's root: the nearest folder above the file that
             has a pyproject.toml, or else the current folder.
         overrides: assignments such as "train.niter=2000" or "network_G.setting.window_size=8"; values are YAML, and
-            nothing after the sign removes the field or section from the file: "datasets.test3=".
+            nothing after the sign removes the field or section from the file: "datasets.test3=". So does ~, in the
+            file as well, for what stands under `datasets`.
 
     Returns:
         the options, frozen all the way down.
@@ -73,8 +47,8 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}") from error
     try:
-        content = _parse(text)
-    except Exception as error:  # PyYAML raises anything over values that are not what their tags say
+        content = parse(text)
+    except Exception as error:
         raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{file} holds no options")
@@ -96,6 +70,25 @@ def describe_changes(options: Any, prefix: str = "") -> list[str]:
         elif value != item.default and not (isinstance(item.default, Path) and value.match(str(item.default))):
             lines.append(f"{name}: {dict(value) if isinstance(value, Mapping) else value}")
     return lines
+
+
+def describe_differences(options: Options, earlier: Iterable[str]) -> list[str]:
+    """How options differ from those of an earlier run, as "train.niter: 2000 (was default)".
+
+    Args:
+        options: the present ones.
+        earlier: what `describe_changes` said of those of the earlier run.
+
+    Returns:
+        a line for each field, but for `path.resume_state`: that a run goes on is no difference.
+    """
+    now, before = (
+        {name: value for name, _, value in (line.partition(": ") for line in lines)}
+        for lines in (describe_changes(options), earlier)
+    )
+    names = sorted((now.keys() | before.keys()) - {"path.resume_state"})
+    pairs = [(name, now.get(name, "default"), before.get(name, "default")) for name in names]
+    return [f"{name}: {value} (was {other})" for name, value, other in pairs if value != other]
 
 
 class _Reader:
@@ -137,11 +130,13 @@ class _Reader:
 
     def convert(self, kind: Any, value: Any, where: str) -> Any:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-        if dataclasses.is_dataclass(kind):
-            return self.section(typing.cast(type, kind), {} if value is None else value, where)
         if origin in (types.UnionType, typing.Union):
             words = [word for argument in arguments for word in typing.get_args(argument)]
             return value if value is None or value in words else self.convert(arguments[0], value, where)
+        if isinstance(value, Written):
+            value = value.text if kind is str else value.value
+        if dataclasses.is_dataclass(kind):
+            return self.section(typing.cast(type, kind), {} if value is None else value, where)
         if origin is Literal:
             matching = [argument for argument in arguments if argument == value and not isinstance(value, bool)]
             if not matching:
@@ -157,6 +152,8 @@ class _Reader:
             if not isinstance(value, Mapping):
                 raise self.error(where, f"must be a section with fields, not {_show(value)}")
             inner_kind = arguments[1]
+            if dataclasses.is_dataclass(inner_kind):  # val: ~ is no data set
+                value = {k: v for k, v in value.items() if v is not None}
             return MappingProxyType({k: self.convert(inner_kind, v, f"{where}.{k}") for k, v in value.items()})
         if kind is Any:
             return _freeze(value)
@@ -170,8 +167,8 @@ class _Reader:
             return int(value)
         if kind is float and number and -MAX_FLOAT <= value <= MAX_FLOAT:  # neither nan nor infinite
             return float(value)
-        if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-            return str(value)
+        if kind is str and isinstance(value, str):
+            return value
         if kind is Path and isinstance(value, str | Path) and str(value) and "\0" not in str(value):
             try:
                 return self.root / Path(value).expanduser()
@@ -184,46 +181,19 @@ class _Reader:
         return UserError(f"{self.file}: {where} {problem}")
 
 
-def _parse(text: str) -> Any:
-    """The content of a YAML text, which must be small once all its aliases are written out."""
-    if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"it has more than {MAX_CHARACTERS} characters")
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        if _count(node, {}) > MAX_NODES:
-            raise ValueError(f"its aliases stand for more than {MAX_NODES} values")
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _count(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node stands for, those of its aliases with it: a few lines can stand for billions."""
-    if id(node) not in known:
-        known[id(node)] = MAX_NODES + 1  # for an alias of what it is in, which never ends
-        parts: list[yaml.Node] = []
-        if isinstance(node, yaml.SequenceNode):
-            parts = node.value
-        elif isinstance(node, yaml.MappingNode):
-            parts = [part for pair in node.value for part in pair]
-        known[id(node)] = 1 + sum(_count(part, known) for part in parts)
-    return known[id(node)]
-
-
 def _override(content: dict[str, Any], assignment: str) -> None:
     name, equals, text = assignment.partition("=")
     if not equals or not name:
         raise UserError(f"'{assignment}' is no assignment; write e.g. train.niter=2000")
     try:
-        value = _parse(text)
+        value = parse(text)
     except Exception as error:
         raise UserError(f"the value of '{assignment}' is not valid YAML") from error
     *sections, last = name.split(".")
     for section in sections:
-        content = content.setdefault(section, {})
+        if content.get(section) is None:
+            content[section] = {}
+        content = content[section]
         if not isinstance(content, dict):
             raise UserError(f"'{assignment}': {section} is no section")
     if text:
@@ -242,7 +212,7 @@ def _freeze(value: Any) -> Any:
         return MappingProxyType({key: _freeze(entry) for key, entry in value.items()})
     if isinstance(value, list):
         return tuple(_freeze(entry) for entry in value)
-    return value
+    return value.value if isinstance(value, Written) else value
 
 
 def _show(value: Any) -> str:

@@ -13,6 +13,9 @@ from plidenet.config.fields import REQUIRED, option, require, require_folder_nam
 from plidenet.config.training import Data, Guard, Logger, Train
 from plidenet.files import is_file_name
 
+SMALLEST_LR = 16  # side of the smallest LR image that the networks take
+RESULT_TABLES = ("table", "widths", "kernels", "perceptual")  # that testing writes, beside <set>.csv for every set
+
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
@@ -115,7 +118,7 @@ class Test:
     def __post_init__(self) -> None:
         require(self.tile_overlap >= 0, "tile_overlap", "must not be negative")
         if isinstance(self.tile, int):
-            require(self.tile >= 16, "tile", "must be at least 16 LR pixels")
+            require(self.tile >= SMALLEST_LR, "tile", f"must be at least {SMALLEST_LR} LR pixels")
             require(2 * self.tile_overlap <= self.tile, "tile_overlap", "must be at most half of the tile")
 
 
@@ -158,14 +161,28 @@ class Options:
             require(key.startswith(("train", "val", "test")), f"datasets.{key}", "must be named train, val.. or test..")
             fits = dataset.GT_size is None or dataset.GT_size % self.scale == 0
             require(fits, f"datasets.{key}.GT_size", f"is {dataset.GT_size}, no multiple of the scale {self.scale}")
-            refine, crop = self.train.refine_crop, dataset.GT_size
-            if key.startswith("train") and refine is not None and crop is not None:
-                centered = refine <= crop and (crop - refine) % (2 * self.scale) == 0
-                require(centered, "train.refine_crop", f"must be {crop} less a multiple of {2 * self.scale}")
+            if key.startswith("train") and dataset.GT_size is not None:
+                self._require_crop(f"datasets.{key}.GT_size", dataset.GT_size)
+            free = key.startswith("train") or dataset.name not in RESULT_TABLES
+            require(free, f"datasets.{key}.name", f"cannot be {dataset.name}: a table of the results is called so")
         scale = self.network_G.setting.get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
         names = [dataset.name for key, dataset in self.datasets.items() if not key.startswith("train")]
         require(len(names) == len(set(names)), "datasets", "two sets of one name would overwrite each other's results")
+
+    def _require_crop(self, name: str, side: int) -> None:
+        """InvalidOption where no training step could be done on HR crops of this size."""
+        least = SMALLEST_LR * self.scale
+        require(side >= least, name, f"is {side}, but LR crops need {SMALLEST_LR} pixels: at least {least}")
+        for field, size in (
+            ("degradation.ksize", self.degradation.ksize),
+            ("network_G.setting.kernel_size", self.network_G.setting.get("kernel_size")),
+        ):
+            fits = not isinstance(size, int) or size // 2 < side  # half a kernel of the crop is mirrored at its border
+            require(fits, field, f"is {size}, too large for crops of {side} ({name}): at most {2 * side - 1}")
+        refine, grid = self.train.refine_crop, 2 * self.scale
+        centered = refine is None or (refine <= side and (side - refine) % grid == 0)
+        require(centered, "train.refine_crop", f"must be {side} less a multiple of {grid}")
 
     @property
     def border(self) -> int:

@@ -135,6 +135,8 @@ class KernelFolder:
 
     def __init__(self, folder: Path, keys: Sequence[str]) -> None:
         self.folder = folder
+        if not folder.is_dir():
+            raise UserError(f"no folder {folder} of true kernels (dataroot_kernel, which can be left out)")
         for key in keys:
             if not (folder / f"{key}.npy").is_file():
                 raise UserError(f"{folder} lacks the kernel {key}.npy")

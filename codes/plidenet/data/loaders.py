@@ -3,6 +3,7 @@
 import atexit
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from multiprocessing import active_children
 from typing import Any, Literal
@@ -130,6 +131,24 @@ def leave_interrupts_alone(worker: int) -> None:
     """Ctrl-C reaches every process of a terminal, SIGTERM of a job; the main one answers and then ends the workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def loader_deaths_told(advice: str) -> Iterator[None]:
+    """Say in one sentence that a loader process was killed (most often because memory ran out).
+
+    Args:
+        advice: what to do then; ends the sentence.
+
+    Raises:
+        UserError: a loader process was killed. PyTorch tells it by an error anywhere in the block.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise UserError(f"{str(error).split('. ')[0]}; {advice}") from error
 
 
 @atexit.register

@@ -12,7 +12,7 @@ from plidenet.evaluation.candidate import Candidate
 from plidenet.evaluation.markup import NONE, latex, markdown, write_csv
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.published import PublishedMethod, published_methods
-from plidenet.evaluation.tables import METRICS, format_score, mean_score
+from plidenet.evaluation.tables import METRICS, clear_tables, format_score, mean_score
 
 MEASURED = "measured"
 COSTS = ("parameters (M)", "multiply-adds (G)", "s/image", "peak memory (MiB)")
@@ -45,8 +45,15 @@ def require_comparable(candidates: Sequence[Candidate]) -> None:
         raise UserError(f"{times} option files have the name {name}: they would overwrite each other's results")
 
 
+def require_own_folder(folder: Path, candidates: Sequence[Candidate]) -> None:
+    """UserError where a comparison would overwrite the tables of one of the candidates."""
+    for options in (candidate.options for candidate in candidates):
+        if folder.resolve() == (options.path.results_root / options.name).resolve():
+            raise UserError(f"the comparison cannot go to {folder}, where the results of {options.name} go")
+
+
 def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
-    """Write table.md, .csv and .tex and, for sets with several kernel widths, widths.md and .csv.
+    """Write table.md, .csv and .tex and, for sets with several kernel widths, widths.md and .csv; earlier tables go.
 
     Args:
         folder: where to, made where it does not exist.
@@ -68,7 +75,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     lines = footnotes(labels, measurements, sets.values(), bool(published))
     text = markdown(header, [row.cells for row in rows], left=2) + "\n" + "\n".join(lines) + "\n"
 
-    folder.mkdir(parents=True, exist_ok=True)
+    clear_tables(folder)
     (folder / "table.md").write_text(text, encoding="utf-8")
     tex = latex(header, [[row.cells for row in block] for block in blocks], [line for line in lines if line], left=2)
     (folder / "table.tex").write_text(tex, encoding="utf-8")

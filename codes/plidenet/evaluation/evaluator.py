@@ -1,5 +1,6 @@
 """Restore images and measure them."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,10 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from plidenet import distributed
+from plidenet.cli import explain
 from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
 from plidenet.evaluation.memory import is_out_of_memory
 from plidenet.metrics import Score, kernel_l1, score
+
+log = logging.getLogger(__name__)
 
 
 class NotFinite(UserError):
@@ -129,6 +133,8 @@ def evaluate(
                 results.append(ImageResult(restored.key, value, restored.seconds, distance))
     except UserError as error:
         failure = error
+        if distributed.world_size() > 1:  # the others may be at work for longer than this process may wait for them
+            log.error("process %d: %s", distributed.rank(), explain(error))
     finally:
         net.train(was_training)
     for met in distributed.gather_interleaved([failure]):

@@ -8,17 +8,17 @@ from plidenet.evaluation.kernels import draw_pairs, write_kernel_tables
 from plidenet.evaluation.measurement import Measurement
 from plidenet.evaluation.notes import caption, protocol
 from plidenet.evaluation.perceptual import write_perceptual_tables
-from plidenet.evaluation.tables import summarize, write_image_scores, write_tables
+from plidenet.evaluation.tables import clear_tables, summarize, write_image_scores, write_tables
 
 
 def write_report(folder: Path, measurement: Measurement) -> str:
-    """Write the tables and kernel sheets that `plidenet.evaluation.tester.test` lists.
+    """Write the tables and kernel sheets that `plidenet.evaluation.tester.test` lists, in place of earlier tables.
 
     Returns:
         the tables as Markdown, with what stands beneath them.
     """
     options, sets = measurement.options, measurement.sets
-    folder.mkdir(parents=True, exist_ok=True)
+    clear_tables(folder)
     for one in sets:
         write_image_scores(folder / f"{one.name}.csv", one.results, one.kernels, one.perceptual)
         if one.kernels and options.test.save_images:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from plidenet.config import RESULT_TABLES
 from plidenet.evaluation.evaluator import ImageResult
 from plidenet.evaluation.kernels import KERNEL_METRICS, KernelPair
 from plidenet.evaluation.markup import markdown, write_csv
@@ -42,6 +43,14 @@ def mean_score(results: Sequence[ImageResult]) -> Score:
 def format_score(score: Score) -> list[str]:
     """PSNR with three decimals, SSIM with four, in the order of METRICS."""
     return [f"{getattr(score, name):.{3 if name.startswith('psnr') else 4}f}" for name in METRICS]
+
+
+def clear_tables(folder: Path) -> None:
+    """Make the folder, or remove the tables that an earlier test left in it: not all of them are written every time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in RESULT_TABLES:
+        for kind in ("md", "csv", "tex"):
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def to_markdown(rows: Sequence[SetResult]) -> str:

@@ -10,9 +10,10 @@ import torch
 from plidenet import complexity, distributed
 from plidenet.cli import progress
 from plidenet.config import Options
+from plidenet.data.loaders import loader_deaths_told
 from plidenet.device import choose_device
 from plidenet.evaluation.candidate import Candidate, TestSet, as_tested, prepare
-from plidenet.evaluation.comparison import require_comparable, write_comparison
+from plidenet.evaluation.comparison import require_comparable, require_own_folder, write_comparison
 from plidenet.evaluation.ensemble import ORIENTATIONS
 from plidenet.evaluation.evaluator import Restored, evaluate
 from plidenet.evaluation.kernels import KernelMeter
@@ -66,6 +67,7 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
     candidates = [prepare(options, device) for options in files]
     require_comparable(candidates)
     folder = folder or files[0].path.results_root / "comparison"
+    require_own_folder(folder, candidates)
     measurements = []
     for candidate in candidates:
         if measurement := measure(candidate, device):
@@ -97,7 +99,7 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
             keepers.append(ImageSaver(folder / name, options.suffix))
         if candidate.metrics:
             keepers.append(perceptual)
-        with advising_tiles():
+        with advising_tiles(), loader_deaths_told("a smaller n_workers takes less memory"):
             results = evaluate(net, _samples(test_set, name, peak), device, options.border, _one_by_one(keepers))
         measured = MeasuredSet(name, test_set.conditions, results, kernels.pairs(), perceptual.scores())
         if measured.results or measured.perceptual:

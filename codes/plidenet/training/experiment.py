@@ -3,7 +3,9 @@
 import json
 import logging
 import platform
+import shlex
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -108,10 +110,11 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, hardware and the commit that a run was made with."""
+    """The command of a run, whose assignments its option file lacks; versions, hardware and the commit."""
     cuda = torch.cuda.is_available()
     return {
         "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "command": shlex.join(sys.argv),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "torch": torch.__version__,

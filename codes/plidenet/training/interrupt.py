@@ -1,7 +1,18 @@
-"""Ctrl-C and SIGTERM, turned into a wish to stop that the training loop heeds after its current step."""
+"""Ctrl-C and SIGTERM, turned into a wish to stop that training heeds after its current step or validation image."""
 
+import os
 import signal
+from contextlib import suppress
 from types import FrameType
+
+from plidenet import distributed
+
+STDERR = 2
+NOTICE = b"\nstopping after this step; press Ctrl-C again to stop at once, without saving\n"
+
+
+class Stopped(Exception):
+    """Work ends here, in all processes alike, as one of them was asked to stop."""
 
 
 class Interrupt:
@@ -23,7 +34,15 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    def heed(self) -> None:
+        """Raise Stopped in all processes if one was asked to stop; all have to call this at the same point."""
+        if any(distributed.gather_interleaved([self.requested])):
+            raise Stopped
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, self._previous[signal.SIGINT])
+            if distributed.is_main():
+                with suppress(OSError):  # the terminal may be gone
+                    os.write(STDERR, NOTICE)  # Python's own streams refuse what comes amid a line they are writing

@@ -19,11 +19,16 @@ class Record:
         pictures: folder of the pictures.
         tensorboard: folder of the TensorBoard logs, or None for none.
         iteration: where the run starts; what an interrupted run had written beyond that is dropped.
+        validation_due: whether the run starts with that iteration's validation, so that this is dropped, too.
     """
 
-    def __init__(self, folder: Path, pictures: Path, tensorboard: Path | None, iteration: int) -> None:
+    def __init__(
+        self, folder: Path, pictures: Path, tensorboard: Path | None, iteration: int, validation_due: bool = False
+    ) -> None:
         self.path, self.pictures = folder / "curves.csv", pictures
         rows = [row for row in self._read() if int(row[0]) <= iteration]
+        if validation_due:
+            rows = [row for row in rows if int(row[0]) < iteration or not row[1].startswith("val/")]
         with replacing(self.path) as path, path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("iteration", "name", "value"), *rows])
         self.writer = None

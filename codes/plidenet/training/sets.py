@@ -1,7 +1,6 @@
 """The data of a training run, from the sections under `datasets`."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -50,14 +49,3 @@ def build_val_loaders(options: Options) -> dict[str, DataLoader[dict[str, Any]]]
             dataset = build_dataset(section, options.scale, training=False)
             loaders[section.name] = build_eval_loader(dataset, section.n_workers)
     return loaders
-
-
-@contextmanager
-def loader_deaths_told() -> Iterator[None]:
-    """Say in one sentence that a loader process was killed (most often because memory ran out)."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise UserError(f"{str(error).split('. ')[0]}; path.resume_state: auto goes on from the last save") from error

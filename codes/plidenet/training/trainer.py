@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -20,17 +19,19 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from plidenet import distributed
 from plidenet.archs import build_network, compile_network
 from plidenet.checkpoint import load_checkpoint, save_checkpoint
-from plidenet.config import Options, describe_changes
+from plidenet.config import Options, describe_changes, describe_differences
+from plidenet.data.loaders import loader_deaths_told
 from plidenet.device import choose_device, to_float
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.training.degrader import RandomDegrader
 from plidenet.training.experiment import Experiment
 from plidenet.training.guard import DivergenceGuard
-from plidenet.training.interrupt import Interrupt
+from plidenet.training.interrupt import Interrupt, Stopped
+from plidenet.training.optimizer import build_optimizer
 from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate
-from plidenet.training.sets import build_train_batches, build_val_loaders, loader_deaths_told
+from plidenet.training.sets import build_train_batches, build_val_loaders
 from plidenet.training.validation import Validator
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Trainer:
         self.seed = options.train.manual_seed
         self.iteration = 0
         self.best_psnr = -math.inf
+        self.validation_due = False
         torch.set_float32_matmul_precision("high" if options.train.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = options.train.tf32
 
@@ -93,7 +95,8 @@ class Trainer:
         if distributed.is_main():
             self.experiment.prepare(self.iteration if options.path.resume_state else None)
             tensorboard = self.experiment.tensorboard if options.use_tb_logger else None
-            self.record = Record(self.experiment.folder, self.experiment.images, tensorboard, self.iteration)
+            folders = (self.experiment.folder, self.experiment.images, tensorboard)
+            self.record = Record(*folders, self.iteration, self.validation_due)
         self.validator = Validator(val_loaders, options, self.device, self.record if distributed.is_main() else None)
 
     def fit(self) -> None:
@@ -103,34 +106,40 @@ class Trainer:
         bar = tqdm(
             total=train.niter, initial=self.iteration, unit="it", disable=None if distributed.is_main() else True
         )
-        clock = time.monotonic()
-        steps = 0
         with (
             logging_redirect_tqdm([logging.getLogger("plidenet")]),
             Interrupt() as interrupt,
             bar,
-            loader_deaths_told(),
+            loader_deaths_told("path.resume_state: auto goes on from the last save"),
         ):
-            for batch in batches:
-                values = self.train_step(batch, interrupt.requested)
-                steps += 1
-                bar.update()
-                last = self.iteration == train.niter
-                stopping = values.pop("stop") > 0
-                if self.guard.is_lost:
-                    self.return_to_last_good(f"{self.guard.skipped_in_a_row} steps in a row were not finite")
-                if self.iteration % logger.print_freq == 0 or last:
-                    self.report(values, steps, time.monotonic() - clock, bar)
-                    clock, steps = time.monotonic(), 0
-                pause = time.monotonic()
-                if self.iteration % train.val_freq == 0 or last:
-                    self.validate()
-                if self.iteration % logger.save_checkpoint_freq == 0 or last or stopping:
+            try:
+                if self.validation_due:  # where the run that this one goes on from was stopped
+                    self.validate(interrupt)
                     self.save()
-                clock += time.monotonic() - pause
-                if stopping:
-                    log.info("stopped on request; path.resume_state: auto goes on from here")
-                    break
+                clock, steps = time.monotonic(), 0
+                for batch in batches:
+                    values = self.train_step(batch, interrupt.requested)
+                    steps += 1
+                    bar.update()
+                    last = self.iteration == train.niter
+                    stopping = values.pop("stop") > 0
+                    if self.guard.is_lost:
+                        self.return_to_last_good(f"{self.guard.skipped_in_a_row} steps in a row were not finite")
+                    if self.iteration % logger.print_freq == 0 or last:
+                        self.report(values, steps, time.monotonic() - clock, bar)
+                        clock, steps = time.monotonic(), 0
+                    self.validation_due = self.iteration % train.val_freq == 0 or last
+                    if stopping:
+                        raise Stopped
+                    pause = time.monotonic()
+                    if self.validation_due:
+                        self.validate(interrupt)
+                    if self.iteration % logger.save_checkpoint_freq == 0 or last:
+                        self.save()
+                    clock += time.monotonic() - pause
+            except Stopped:
+                self.save()
+                log.info("stopped on request; path.resume_state: auto goes on from here")
         if distributed.is_main():
             self.record.close()
 
@@ -197,9 +206,14 @@ class Trainer:
             tqdm.format_interval((self.options.train.niter - self.iteration) * elapsed / steps),
         )
 
-    def validate(self) -> None:
-        """Measure every validation set; the first one decides which weights are the best, and which are lost."""
-        psnr = self.validator.measure(self.net if self.ema is None else self.ema.module, self.iteration)
+    def validate(self, interrupt: Interrupt) -> None:
+        """Measure every validation set; the first one decides which weights are the best, and which are lost.
+
+        Raises:
+            Stopped: a stop was requested meanwhile. The validation is still due, and changed nothing.
+        """
+        psnr = self.validator.measure(self.net if self.ema is None else self.ema.module, self.iteration, interrupt)
+        self.validation_due = False
         if psnr is not None and self.guard.has_dropped(psnr, self.best_psnr):
             self.return_to_last_good(f"validation fell to {psnr:.2f} dB, from {self.best_psnr:.2f} dB at best")
             return
@@ -212,7 +226,8 @@ class Trainer:
     def return_to_last_good(self, reason: str) -> None:
         """Give up weights and optimizer for those of the last good validation (or the start), at a lower rate."""
         self.guard.count_return(reason)
-        self.load_weights(copy.deepcopy(self.last_good))
+        # fp16's scale stays: it was lowered since, and with the earlier one the next steps would not be finite, either
+        self.load_weights(copy.deepcopy(self.last_good) | {"scaler": self.scaler.state_dict()})
         log.warning(
             "iteration %d: %s; back to the weights of iteration %d, learning rate times %g (return %d of %d)",
             *(self.iteration, reason, self.last_good["iteration"], self.guard.lr_factor),
@@ -236,6 +251,7 @@ class Trainer:
                 {
                     "iteration": self.iteration,
                     "best_psnr": self.best_psnr,
+                    "validation_due": self.validation_due,
                     "options": describe_changes(self.options),
                     "weights": self.weights(),
                     "last_good": None if self.last_good["iteration"] == self.iteration else self.last_good,
@@ -254,9 +270,10 @@ class Trainer:
         if state["iteration"] > (niter := self.options.train.niter):
             raise UserError(f"{path} is of iteration {state['iteration']}, beyond train.niter: {niter}")
         self.iteration, self.best_psnr = state["iteration"], state["best_psnr"]
+        self.validation_due = bool(state.get("validation_due"))  # older states have none
         self.last_good = state["last_good"] or state["weights"]
         log.info("resuming from %s at iteration %d", path, self.iteration)
-        for line in sorted(set(describe_changes(self.options)).difference(map(str, state["options"]))):
+        for line in describe_differences(self.options, map(str, state["options"])):
             log.warning("not as it was when that state was saved: %s", line)
 
     def _save_weights(self, *names: str) -> None:
@@ -270,18 +287,3 @@ class Trainer:
         if precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=PRECISIONS[precision])
-
-
-def build_optimizer(net: nn.Module, options: Options, device: torch.device) -> torch.optim.Adam:
-    """Adam over all parameters; UserError for a network that has none."""
-    parameters = list(net.parameters())
-    if not parameters:
-        raise UserError(f"{options.network_G.which_model_G} has no parameters to train")
-    train = options.train
-    return torch.optim.Adam(
-        parameters,
-        lr=train.lr_G,
-        betas=(train.beta1, train.beta2),
-        weight_decay=train.weight_decay_G,
-        fused=device.type == "cuda",
-    )

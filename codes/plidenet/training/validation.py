@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from plidenet.config import Options
 from plidenet.evaluation import Restored, evaluate, summarize
 from plidenet.evaluation.evaluator import NotFinite, kernel_distance
 from plidenet.evaluation.figures import show_restoration
+from plidenet.training.interrupt import Interrupt
 from plidenet.training.record import Record
 
 log = logging.getLogger(__name__)
@@ -38,12 +40,16 @@ class Validator:
         self.loaders, self.device, self.record = loaders, device, record
         self.border, self.pictures = options.border, options.logger.val_images
 
-    def measure(self, net: nn.Module, iteration: int) -> float | None:
-        """PSNR on Y of the first set: NaN where the output is not finite, None where there are no sets."""
-        means = [self._measure_set(name, net, iteration) for name in self.loaders]
+    def measure(self, net: nn.Module, iteration: int, interrupt: Interrupt) -> float | None:
+        """PSNR on Y of the first set: NaN where the output is not finite, None where there are no sets.
+
+        Raises:
+            Stopped: a stop was requested; no process begins another image then.
+        """
+        means = [self._measure_set(name, net, iteration, interrupt) for name in self.loaders]
         return means[0] if means else None
 
-    def _measure_set(self, name: str, net: nn.Module, iteration: int) -> float:
+    def _measure_set(self, name: str, net: nn.Module, iteration: int, interrupt: Interrupt) -> float:
         shown = 0
 
         def show(restored: Restored, sample: Mapping[str, Any]) -> None:
@@ -52,11 +58,13 @@ class Validator:
                 shown += 1
                 self.record.picture(iteration, f"{name}/{restored.key}", picture(restored, sample))
 
+        samples = takewhile(lambda _: not interrupt.requested, self.loaders[name])
         try:
-            results = evaluate(net, self.loaders[name], self.device, self.border, show)
+            results = evaluate(net, samples, self.device, self.border, show)
         except NotFinite as error:
             log.warning("iteration %d: %s", iteration, error)
             return math.nan
+        interrupt.heed()
         mean = summarize(name, self.border, results).score
         values = {f"val/{name}/{metric}": value for metric, value in vars(mean).items()}
         distances = [result.kernel_l1 for result in results if result.kernel_l1 is not None]

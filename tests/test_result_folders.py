@@ -1,0 +1,55 @@
+"""What folders of results hold after several tests: no table of an earlier one, and none overwritten by another's."""
+
+import pytest
+from plidenet.config import RESULT_TABLES, load_options
+from plidenet.errors import UserError
+from testing_setup import BICUBIC, Bench, make_benchmark
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    return make_benchmark(tmp_path_factory.mktemp("benchmark"), [0.8, 1.6])
+
+
+@pytest.fixture
+def bench(tmp_path, benchmark):
+    return Bench(tmp_path, benchmark)
+
+
+def tables(folder):
+    return {path.name for path in folder.iterdir() if path.stem in RESULT_TABLES}
+
+
+@pytest.mark.parametrize("compared", [False, True], ids=["test", "compare"])
+def test_tables_of_an_earlier_test_that_are_not_written_again_go(bench, run_script, compared):
+    folder = bench.folder / "results" / ("comparison" if compared else "run")
+    main, widths = {"table.csv", "table.md"} | ({"table.tex"} if compared else set()), {"widths.csv", "widths.md"}
+    folder.mkdir(parents=True)
+    for name in ("perceptual.md", "perceptual.csv", "kernels.csv", "mine.csv"):
+        (folder / name).write_text("of an earlier test")
+    for sets, written in ((("Set5", "Plain"), main | widths), (("Plain",), main)):
+        file = bench.options("run", BICUBIC, sets)
+        ended = run_script("test/test.py", "--compare" if compared else "-opt", file, "test.save_images=false")
+        assert ended.status == 0, ended.err
+        assert tables(folder) == written
+    assert (folder / "mine.csv").exists()
+
+
+@pytest.mark.parametrize("name", RESULT_TABLES)
+def test_a_set_whose_scores_would_overwrite_a_table_is_refused(bench, name):
+    with pytest.raises(UserError, match=rf"datasets\.test0\.name cannot be {name}: a table of the results is called"):
+        load_options(bench.options("run", BICUBIC, (name,)))
+
+
+def test_a_training_set_may_be_called_like_a_table(bench):
+    train = {"name": "table", "mode": "GT", "dataroot_GT": "HR"}
+    assert load_options(bench.options("run", datasets={"train": train})).datasets["train"].name == "table"
+
+
+@pytest.mark.parametrize("folder", ["results/a", "results/b", "results/../results/b"])
+def test_a_comparison_goes_to_no_candidates_folder(bench, run_script, folder):
+    files = [bench.options(name) for name in ("a", "b")]
+    ended = run_script("test/test.py", "--compare", *files, "--output", bench.folder / folder)
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert f"the comparison cannot go to {bench.folder / folder}, where the results of {folder[-1]} go" in ended.err
+    assert not (bench.folder / "results").exists()

@@ -79,6 +79,7 @@ def choose_cases(options: Namespace) -> list["Case"]:
     from plidenet.speed.cases import Case
 
     cases = []
+    transcribed = [name for name in options.network if name != "Bicubic"]  # which the transcription does not cover
     for mode in options.mode:
         for size in options.sizes:
             common = {"mode": mode, "size": size, "scale": options.scale, "batch": options.batch}
@@ -86,8 +87,8 @@ def choose_cases(options: Namespace) -> list["Case"]:
             if not options.no_baselines:
                 if mode == "forward":
                     cases.append(Case(network="Bicubic", **common))
-                if PLAIN.exists():
-                    own = {"network": options.network[0], "setting": options.setting, "plain": str(PLAIN)}
+                if PLAIN.exists() and transcribed:
+                    own = {"network": transcribed[0], "setting": options.setting, "plain": str(PLAIN)}
                     precisions = dict.fromkeys(["fp32", *options.precision])
                     cases += [Case(**own, precision=precision, **common) for precision in precisions]
             cases += [

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from plidenet import build_network
-from plidenet.archs import NETWORKS, bands, compile_network
+from plidenet.archs import NETWORKS, bands, compile_network, pl_idenet
+from plidenet.config.schema import SMALLEST_LR
 from plidenet.degradation import degrade, imresize, isotropic_gaussian
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
@@ -117,6 +118,20 @@ def test_bfloat16_autocast_stays_close_to_float32(tiny_network, name, size):
     torch.testing.assert_close(kernel.sum(dim=(1, 2, 3)), torch.ones(2))
     torch.testing.assert_close(kernel, expected_kernel, atol=1e-4, rtol=0.05)
     assert (sr.float() - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("size", [(16, 17), (16, 37), (32, 16)])
+def test_windows_may_be_larger_than_twice_the_image(tiny_network, size, scale):
+    net = tiny_network("PL_IDENet_E", scale=scale, window_size=34)
+    lr, hr = photographs(scale, size)
+    assert net(lr)[0].shape == hr.shape
+    backward(net, lr, hr)
+    assert_gradients_finite(net)
+
+
+def test_option_files_are_held_to_the_size_that_the_network_needs():
+    assert SMALLEST_LR == pl_idenet.PLIDENet.MIN_SIZE
 
 
 @pytest.mark.parametrize("size", [(15, 16), (16, 15), (1, 200)])

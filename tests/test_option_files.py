@@ -181,6 +181,13 @@ def test_testing_files_have_the_sets_of_the_published_tables(path):
         assert options.datasets["test1"].dataroot_LQ.name == f"lr_x{options.scale}"
 
 
+@pytest.mark.parametrize("path", [path for path in SHIPPED if "setting1" in path.parts], ids=lambda path: path.stem)
+def test_files_of_setting_1_name_the_kernels_that_the_benchmark_comes_with(path):
+    options = load_options(path)
+    for dataset in (dataset for key, dataset in options.datasets.items() if key != "train"):
+        assert dataset.dataroot_kernel == dataset.dataroot_LQ.parent / f"kernel/x{options.scale}"
+
+
 @pytest.mark.parametrize("path", OF_E, ids=lambda path: path.stem)
 def test_files_of_the_efficient_network_have_the_task_of_the_paper(path):
     stem, _, variant = path.stem.partition("_E")

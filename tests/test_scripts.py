@@ -165,6 +165,7 @@ def test_a_whole_benchmark_has_lmdbs_and_a_section_to_paste(run_script, source, 
     folder = save / "Set 2" / setting
     assert (section.name, section.mode) == ("Set 2", "LQGT")
     assert (section.dataroot_GT, section.dataroot_LQ) == (folder / "HR_x4.lmdb", folder / "LRblur_x4.lmdb")
+    assert section.dataroot_kernel == folder / "kernel/x4"
     meta = {"dan": "meta_info.pkl", "basicsr": "meta_info.txt"}[format]
     assert (section.dataroot_GT / meta).is_file()
     pairs = build_dataset(section, 4, training=False)
@@ -174,6 +175,7 @@ def test_a_whole_benchmark_has_lmdbs_and_a_section_to_paste(run_script, source, 
             np.testing.assert_array_equal(
                 pair[kind].permute(1, 2, 0), read(folder / root / "x4" / f"{pair['key']}.png")
             )
+        np.testing.assert_array_equal(pair["kernel"], np.load(section.dataroot_kernel / f"{pair['key']}.npy"))
 
 
 def test_several_scales_of_a_benchmark_live_beside_each_other(run_script, source, tmp_path):

@@ -164,12 +164,26 @@ def test_the_program_measures_every_combination_and_both_baselines(run_script, t
 
 
 @pytest.mark.parametrize(
+    ("networks", "plain"),
+    [(["Bicubic"], []), (["Bicubic", "PL_IDENet_E"], ["PL_IDENet_E"]), (["PL_IDENet"], ["PL_IDENet"])],
+)
+def test_the_transcription_is_of_the_first_network_that_has_one(run_script, tmp_path, networks, plain):
+    setting = ("--setting", "{}", "--scale", 2, "--sizes", 16, "--repeats", 1, "--device", "cpu", "--no_memory")
+    done = run_script("scripts/benchmark_speed.py", "--network", *networks, *setting, "--json", tmp_path / "speed.json")
+    assert done.status == 0, done.err
+    cases = [result["case"] for result in json.loads((tmp_path / "speed.json").read_text())["results"]]
+    assert [case["network"] for case in cases if case["plain"]] == plain
+    assert [case["network"] for case in cases if not case["plain"]] == ["Bicubic", *networks]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--sizes", 0), "must be positive"),
         (("--network", "PL_IDENt", "--no_memory"), "did you mean 'PL_IDENet'?"),
         (("--sizes", 8, "--no_memory"), "at least 16x16"),
         (("--setting", "{}", "--threads", -1), "must be positive"),
+        (("--network", "PL_IDENet", "Bicubic", "--mode", "train"), "Bicubic has no parameters to train"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(run_script, arguments, message):

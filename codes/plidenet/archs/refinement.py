@@ -85,7 +85,9 @@ class Refinement(nn.Module):
 
     def forward(self, image: Tensor, embedding: Tensor) -> Tensor:
         height, width = image.shape[-2:]
-        image = F.pad(image, (0, -width % self.pad_multiple, 0, -height % self.pad_multiple), mode="reflect")
+        right, bottom = -width % self.pad_multiple, -height % self.pad_multiple
+        mode = "reflect" if right < width and bottom < height else "replicate"  # a small image in a large window
+        image = F.pad(image, (0, right, 0, bottom), mode=mode)
         centered = image - self.mean
         residual = self._residual(F.pixel_unshuffle(centered, self.unshuffle), embedding)
         refined = image + F.pixel_shuffle(residual, self.unshuffle)

@@ -156,7 +156,7 @@ def generate_bicubic(source: Path, save: Path, scale: int) -> None:
 
 
 def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, format: str) -> dict[str, Path]:
-    """Make what `generate_blurred` makes, and from it the LMDBs that a test option file names.
+    """Make what `generate_blurred` makes, and LMDBs of it: all that a test option file names.
 
     Args:
         source: folder of HR images.
@@ -166,7 +166,7 @@ def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, form
         format: of the LMDBs, "dan" or "basicsr".
 
     Returns:
-        the fields `dataroot_GT` and `dataroot_LQ` of the option file.
+        the fields `dataroot_GT`, `dataroot_LQ` and `dataroot_kernel` of the option file.
 
     Raises:
         UserError: as `generate_blurred`.
@@ -178,7 +178,8 @@ def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, form
         for kind, store in stores.items():
             write_lmdb(folder / store, named_images(folder / kind / f"x{scale}"), format)
     _update_manifest(save, scale, summary)
-    return {"dataroot_GT": save / stores["HR"], "dataroot_LQ": save / stores["LRblur"]}
+    roots = {"dataroot_GT": save / stores["HR"], "dataroot_LQ": save / stores["LRblur"]}
+    return {**roots, "dataroot_kernel": save / f"kernel/x{scale}"}
 
 
 def degrade_image(hr: np.ndarray, kernel: np.ndarray, scale: int, downsample: Downsampling = "bicubic") -> np.ndarray:

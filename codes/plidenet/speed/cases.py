@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from plidenet.archs import build_network, compile_network
 from plidenet.autocast import autocast_off
+from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
 
 RECOMPILATIONS = 64  # torch.compile gives up on a function after 8 by default: too few for that many cases
@@ -55,9 +56,16 @@ class Case:
         return f"{self.network} (plain)" if self.plain else self.network
 
     def build(self) -> nn.Module:
-        """The network, with the same weights each time; UserError for an unknown name or argument."""
+        """The network, with the same weights each time.
+
+        Raises:
+            UserError: an unknown name or argument, or a network without parameters that is to be trained.
+        """
         torch.manual_seed(0)
-        return build_network(self.network, scale=self.scale, **self.setting).to(self.device)
+        net = build_network(self.network, scale=self.scale, **self.setting).to(self.device)
+        if self.mode == "train" and not list(net.parameters()):
+            raise UserError(f"{self.network} has no parameters to train: leave it out of --mode train")
+        return net
 
 
 def prepare(case: Case) -> Run:

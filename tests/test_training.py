@@ -10,6 +10,7 @@ from plidenet import load_checkpoint
 from plidenet.archs import build_network
 from plidenet.config import load_options
 from plidenet.errors import UserError
+from plidenet.training.ema import build_ema, moving_average
 from plidenet.training.sets import build_train_batches
 from training_setup import Run, assert_identical, assert_same_curves
 
@@ -184,3 +185,18 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(run, overr
 def test_a_batch_that_cannot_be_processed_in_equal_parts_is_refused(run):
     with pytest.raises(UserError, match=r"a batch of 4 cannot be divided among 1 processes, each in 3 equal parts"):
         run.trainer("train.accumulate=3")
+
+
+def test_the_averaged_weights_forget_the_start_of_a_run():
+    net = torch.nn.Linear(1, 1, bias=False)
+    ema = build_ema(net, 0.999)
+    expected, values = 0.0, [5.0, 1.0, 2.0, 4.0]
+    for updates, value in enumerate(values):
+        net.weight.data.fill_(value)
+        ema.update_parameters(net)
+        kept = (1 + updates) / (10 + updates) if updates else 0
+        expected = kept * expected + (1 - kept) * value
+    assert ema.module.weight.item() == pytest.approx(expected)
+    averages = [torch.tensor([1.0])]
+    moving_average(0.999)(averages, [torch.tensor([2.0])], 10**6)
+    assert averages[0].item() == pytest.approx(1.001), "long after, it is the plain average"

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -25,6 +24,7 @@ from plidenet.device import choose_device, to_float
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.training.degrader import RandomDegrader
+from plidenet.training.ema import build_ema
 from plidenet.training.experiment import Experiment
 from plidenet.training.guard import DivergenceGuard
 from plidenet.training.interrupt import Interrupt, Stopped
@@ -70,8 +70,7 @@ class Trainer:
             log.info("%s: %s", options.path.pretrain_model_G, found)
             log.info("left as they were: %s", ", ".join(found.missing) or "none")
         self.model = compile_network(self.net) if options.train.compile else self.net
-        decay = options.train.ema_decay
-        self.ema = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+        self.ema = build_ema(self.net, options.train.ema_decay) if options.train.ema_decay else None
         self.losses = build_losses((loss.type, loss.weight) for loss in options.train.losses)
         self.optimizer = build_optimizer(self.net, options, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.train.precision == "fp16")

@@ -1,0 +1,31 @@
+"""Averaged weights, which restore better than those of any one step."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+Update = Callable[[Tensors, Tensors, Tensor | int], None]
+
+
+def build_ema(net: nn.Module, decay: float) -> AveragedModel:
+    """The exponential moving average of a network's weights; its `update_parameters(net)` follows every step."""
+    return AveragedModel(net, multi_avg_fn=moving_average(decay))
+
+
+def moving_average(decay: float) -> Update:
+    """An in-place update of averages by new values, with a warm-up (TensorFlow's ExponentialMovingAverage).
+
+    Args:
+        decay: what is kept of the averages at each update. After t updates it is (1+t)/(10+t) where that is less: the
+            first weights of a run, which are random, would else be seen for some thousand steps.
+    """
+
+    @torch.no_grad()
+    def update(averages: Tensors, values: Tensors, updates: Tensor | int) -> None:
+        kept = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        torch._foreach_lerp_(averages, values, 1 - kept)
+
+    return update

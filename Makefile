@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --progress-bar on --editable '.[dev]'
 	touch $@
 
-demo: $(INSTALLED) ## train a small network on scikit-image's photographs and measure it
+demo: $(INSTALLED) ## measure the weights that ship on scikit-image's photographs, train a small network, measure that
 	$(BIN)/python scripts/demo.py
 
 figures: $(INSTALLED) results/demo_x4/Demo.csv ## make assets/ of the demo's results, after the demo where there are none
@@ -35,4 +35,4 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 clean: ## remove what the demo wrote, and the environment
-	rm -rf $(VENV) datasets/demo experiments/demo_x4 results/demo results/demo_x4 results/demo_bicubic_x4
+	rm -rf $(VENV) datasets/demo experiments/demo_x4 results/demo results/demo_*

@@ -25,7 +25,7 @@ def test_the_photographs_for_training_and_testing_are_apart(run_script, tmp_path
 
 
 def test_every_command_of_the_demo_names_files_that_exist():
-    for command in (*DEMO["PREPARE"].values(), DEMO["TRAIN"], DEMO["TEST"]):
+    for command in (*DEMO["PREPARE"].values(), DEMO["SHIPPED"], DEMO["TRAIN"], DEMO["TEST"]):
         for word in command.split():
             if word.endswith((".py", ".yml")):
                 assert (ROOT / word).is_file(), word
@@ -39,18 +39,25 @@ def test_the_demo_tests_the_network_that_it_trains():
     assert tested.path.pretrain_model_G == weights
 
 
-def test_the_picture_shows_one_part_of_lr_bicubic_ours_and_hr(tmp_path, monkeypatch):
+def test_the_demo_tests_the_weights_that_ship():
+    tested = load_options(ROOT / "options/demo/test_pretrained_x4.yml")
+    shipped = load_options(ROOT / "options/setting1/test/test_setting1_x4_E.yml")
+    assert (tested.network_G, tested.path) == (shipped.network_G, shipped.path)
+
+
+def test_the_picture_shows_one_part_of_lr_of_every_method_and_of_hr(tmp_path, monkeypatch):
     monkeypatch.setitem(DEMO["draw"].__globals__, "ROOT", tmp_path)
     name = f"{DEMO['SHOWN']}.png"
-    folders = ["datasets/demo/setting1/LRblur/x4", "results/demo_bicubic_x4/Demo", "results/demo_x4/Demo"]
+    results = [f"results/{name}/Demo" for name in DEMO["COLUMNS"].values()]
+    folders = ["datasets/demo/setting1/LRblur/x4", *results]
     for value, folder in enumerate([*folders, "datasets/demo/setting1/HR/x4"]):
         side = 128 if value == 0 else 512
         write_image(tmp_path / folder / name, np.full((side, side, 3), 40 * value, np.uint8))
     DEMO["draw"](tmp_path / "picture.png")
     picture = read_image(tmp_path / "picture.png")
     row = picture[60, :, 0]
-    inside = [row[12 + 96 + number * (192 + 12)] for number in range(4)]
-    assert inside == [0, 40, 80, 120]
+    inside = [row[12 + 96 + number * (192 + 12)] for number in range(5)]
+    assert inside == [0, 40, 80, 120, 160]
 
 
 def test_a_command_that_fails_ends_the_demo():

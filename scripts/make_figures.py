@@ -81,14 +81,15 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     if not methods:
         print(f"no PSNR against cost: no paper has costs beside its scores on {benchmark}")
 
-    if not options.curves.exists():
+    training = read_curves(options.curves) if options.curves.exists() else None
+    if training is None:
         print(f"no curves of training: there is no {options.curves}")
 
     by_width = {theme.name: draw_width_curves(*curves, theme) for theme in THEMES if all(curves)}
     for theme in THEMES:
         yield f"pipeline-{theme.name}.svg", draw_pipeline(theme).encode()
-        if options.curves.exists():
-            yield f"training-{theme.name}.svg", draw_training_curves(read_curves(options.curves), theme).encode()
+        if training is not None:
+            yield f"training-{theme.name}.svg", draw_training_curves(training, theme).encode()
         yield f"comparison-{theme.name}.webp", encode_webp(draw_comparison(shown, theme))
         if by_width:
             yield f"psnr_by_width-{theme.name}.svg", by_width[theme.name].encode()

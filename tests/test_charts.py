@@ -12,7 +12,7 @@ from plidenet.figures.labels import place_labels
 from plidenet.figures.methods import read_measured, read_published
 from plidenet.figures.results import psnr_by_width
 from plidenet.figures.theme import LIGHT
-from plidenet.figures.training_curves import draw_training_curves, moving_average, read_curves
+from plidenet.figures.training_curves import draw_training_curves, read_curves, stretch_means
 from plidenet.figures.width_curves import draw_width_curves
 
 
@@ -49,9 +49,9 @@ def test_the_curves_of_training_end_at_the_last_validation(tmp_path):
         draw_training_curves({"lr": {1: 1e-4}}, LIGHT)
 
 
-def test_a_moving_average_keeps_the_mean_of_every_stretch():
-    assert moving_average({10: 1.0, 20: 3.0, 30: 5.0, 40: 9.0}, parts=2) == {15: 2.0, 35: 7.0}
-    assert moving_average({10: 1.0, 20: 3.0}, parts=40) == {10: 1.0, 20: 3.0}
+def test_a_curve_is_drawn_as_the_means_of_its_stretches():
+    assert stretch_means({10: 1.0, 20: 3.0, 30: 5.0, 40: 9.0}, parts=2) == {15: 2.0, 35: 7.0}
+    assert stretch_means({10: 1.0, 20: 3.0}, parts=40) == {10: 1.0, 20: 3.0}
 
 
 def test_published_methods_come_with_their_sources_numbers():

@@ -140,7 +140,7 @@ network_G: {which_model_G: Bicubic, setting: {}}
         ("train.lr_steps=10", r"train\.lr_steps must be a list, not 10"),
         ("path=here", r"path must be a section with fields, not 'here'"),
         ("datasets.test1=[]", r"datasets\.test1 must be a section with fields"),
-        ("datasets.test1.dataroot_LQ=3", r"datasets\.test1\.dataroot_LQ must be a path, not 3"),
+        ("datasets.test1.dataroot_LQ=on", r"datasets\.test1\.dataroot_LQ must be a path, not True"),
         ("datasets.test1.mode=LQTG", r"datasets\.test1\.mode must be one of GT, LQ, LQGT, .*; did you mean LQGT\?"),
         ("scale=5", r"scale must be one of 2, 3, 4, not 5"),
         ("model=blnd", r"model must be one of blind, blind_asif, not 'blnd'; did you mean blind\?"),

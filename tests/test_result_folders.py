@@ -25,7 +25,8 @@ def test_tables_of_an_earlier_test_that_are_not_written_again_go(bench, run_scri
     folder = bench.folder / "results" / ("comparison" if compared else "run")
     main, widths = {"table.csv", "table.md"} | ({"table.tex"} if compared else set()), {"widths.csv", "widths.md"}
     folder.mkdir(parents=True)
-    for name in ("perceptual.md", "perceptual.csv", "kernels.csv", "mine.csv"):
+    stale = ("widths.md", "widths.csv") if compared else ("perceptual.md", "perceptual.csv", "kernels.csv")
+    for name in (*stale, "mine.csv"):
         (folder / name).write_text("of an earlier test")
     for sets, written in ((("Set5", "Plain"), main | widths), (("Plain",), main)):
         file = bench.options("run", BICUBIC, sets)

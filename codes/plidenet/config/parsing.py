@@ -1,4 +1,4 @@
-"""From a YAML text to plain Python values, strictly: no surprises in what is meant, and nothing that grows without end.
+"""From a YAML text to plain Python values, strictly: no field twice, and nothing that grows without end.
 
 YAML 1.1 takes 2024_06_15 for a number, 0123 for an octal one and `on` for true. Such a value comes as `Written`, with
 the text as it stands in the file, for fields that hold text.

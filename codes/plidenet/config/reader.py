@@ -134,7 +134,8 @@ class _Reader:
             words = [word for argument in arguments for word in typing.get_args(argument)]
             return value if value is None or value in words else self.convert(arguments[0], value, where)
         if isinstance(value, Written):
-            value = value.text if kind is str else value.value
+            as_text = kind is str or (kind is Path and not isinstance(value.value, bool))
+            value = value.text if as_text else value.value
         if dataclasses.is_dataclass(kind):
             return self.section(typing.cast(type, kind), {} if value is None else value, where)
         if origin is Literal:

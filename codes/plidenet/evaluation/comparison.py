@@ -75,7 +75,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     lines = footnotes(labels, measurements, sets.values(), bool(published))
     text = markdown(header, [row.cells for row in rows], left=2) + "\n" + "\n".join(lines) + "\n"
 
-    clear_tables(folder)
+    clear_tables(folder, ("table", "widths"))
     (folder / "table.md").write_text(text, encoding="utf-8")
     tex = latex(header, [[row.cells for row in block] for block in blocks], [line for line in lines if line], left=2)
     (folder / "table.tex").write_text(tex, encoding="utf-8")

@@ -133,7 +133,9 @@ def evaluate(
                 results.append(ImageResult(restored.key, value, restored.seconds, distance))
     except UserError as error:
         failure = error
-        if distributed.world_size() > 1:  # the others may be at work for longer than this process may wait for them
+        if distributed.world_size() > 1 and not isinstance(
+            error, NotFinite
+        ):  # the others may be at work for longer than this process may wait for them
             log.error("process %d: %s", distributed.rank(), explain(error))
     finally:
         net.train(was_training)

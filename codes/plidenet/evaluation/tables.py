@@ -45,11 +45,11 @@ def format_score(score: Score) -> list[str]:
     return [f"{getattr(score, name):.{3 if name.startswith('psnr') else 4}f}" for name in METRICS]
 
 
-def clear_tables(folder: Path) -> None:
+def clear_tables(folder: Path, names: Sequence[str] = RESULT_TABLES) -> None:
     """Make the folder, or remove the tables that an earlier test left in it: not all of them are written every time."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in RESULT_TABLES:
-        for kind in ("md", "csv", "tex"):
+    for name in names:
+        for kind in ("md", "csv"):
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 

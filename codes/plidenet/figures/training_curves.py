@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plidenet.errors import UserError
-from plidenet.figures.charts import new_chart, to_svg
+from plidenet.figures.charts import new_chart, require_matplotlib, to_svg
 from plidenet.figures.theme import Theme
 
 SIZE = (720, 240)  # points
@@ -40,13 +40,17 @@ def draw_training_curves(curves: Mapping[str, Curve], theme: Theme) -> str:
     """
     if LOSS not in curves:
         raise UserError(f"the curves of the run have no {LOSS}")
+    require_matplotlib()
+    from matplotlib.ticker import LogLocator
+
     figure, (left, right) = new_chart(theme, SIZE, columns=2, share_y=False)
     loss = curves[LOSS]
     left.plot(list(loss), list(loss.values()), color=theme.line, linewidth=1, gid="curve-loss")
-    mean = moving_average(loss)
+    mean = stretch_means(loss)
     left.plot(list(mean), list(mean.values()), color=theme.training, linewidth=2, gid="curve-loss-mean")
     left.set_yscale("log")
     left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_locator(LogLocator(subs=[2, 5]))
     left.yaxis.set_minor_formatter("{x:g}")
     left.grid(axis="y", which="minor", color=theme.line, linewidth=0.7)
     left.set_ylabel("L1 loss in training", labelpad=8)
@@ -63,11 +67,11 @@ def draw_training_curves(curves: Mapping[str, Curve], theme: Theme) -> str:
     right.margins(y=0.15)
     for axes in (left, right):
         axes.set_xlabel("iteration", labelpad=8)
-        axes.set_xlim(0, max(loss))
+        axes.set_xlim(0, max(map(max, curves.values())))
     return to_svg(figure)
 
 
-def moving_average(curve: Curve, parts: int = 40) -> Curve:
+def stretch_means(curve: Curve, parts: int = 40) -> Curve:
     """Means over consecutive stretches of a curve, at most `parts` of them, each at the middle of its stretch."""
     points = list(curve.items())
     starts = sorted({len(points) * part // parts for part in range(parts + 1)})

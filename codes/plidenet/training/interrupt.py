@@ -8,7 +8,7 @@ from types import FrameType
 from plidenet import distributed
 
 STDERR = 2
-NOTICE = b"\nstopping after this step; press Ctrl-C again to stop at once, without saving\n"
+NOTICE = b"\nstopping after this step or image; press Ctrl-C again to stop at once, without saving\n"
 
 
 class Stopped(Exception):

@@ -19,7 +19,7 @@ class Record:
         pictures: folder of the pictures.
         tensorboard: folder of the TensorBoard logs, or None for none.
         iteration: where the run starts; what an interrupted run had written beyond that is dropped.
-        validation_due: whether the run starts with that iteration's validation, so that this is dropped, too.
+        validation_due: whether the run starts with that iteration's validation, so that this is dropped from the CSV.
     """
 
     def __init__(

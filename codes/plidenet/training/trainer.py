@@ -209,7 +209,7 @@ class Trainer:
         """Measure every validation set; the first one decides which weights are the best, and which are lost.
 
         Raises:
-            Stopped: a stop was requested meanwhile. The validation is still due, and changed nothing.
+            Stopped: a stop was requested meanwhile. The validation is still due, and changed no weights.
         """
         psnr = self.validator.measure(self.net if self.ema is None else self.ema.module, self.iteration, interrupt)
         self.validation_due = False

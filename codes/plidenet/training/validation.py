@@ -44,7 +44,7 @@ class Validator:
         """PSNR on Y of the first set: NaN where the output is not finite, None where there are no sets.
 
         Raises:
-            Stopped: a stop was requested; no process begins another image then.
+            Stopped: a stop was requested. The process that was asked begins no other image; others finish their share.
         """
         means = [self._measure_set(name, net, iteration, interrupt) for name in self.loaders]
         return means[0] if means else None

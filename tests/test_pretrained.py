@@ -1,0 +1,62 @@
+"""The weights that ship: what is in the files, what README says of them, and how well they restore a photograph."""
+
+import csv
+import hashlib
+
+import pytest
+import torch
+from conftest import ROOT
+from plidenet.checkpoint import load_tensors
+from plidenet.config import load_options
+from plidenet.degradation import degrade, imresize, isotropic_gaussian
+from plidenet.device import to_float, to_uint8
+from plidenet.evaluation.candidate import load_network
+from plidenet.metrics import kernel_l1, psnr
+from skimage import data
+
+FOLDER = ROOT / "experiments/pretrained"
+README = (FOLDER / "README.md").read_text(encoding="utf-8")
+OPTIONS = {"PL_IDENet_E_x4_setting1": "options/setting1/test/test_setting1_x4_E.yml"}
+MEASURED = {"PL_IDENet_E_x4_setting1": (28.643, 0.662)}  # PSNR on Y (dB) of the photograph below, L1 of its kernel
+
+
+@pytest.fixture(scope="module", params=OPTIONS)
+def name(request):
+    return request.param
+
+
+def test_every_file_of_weights_is_tested():
+    assert {path.stem for path in FOLDER.glob("*.pth")} == OPTIONS.keys() == MEASURED.keys()
+
+
+def test_a_file_holds_half_precision_tensors_and_is_the_one_of_the_readme(name):
+    content = load_tensors(FOLDER / f"{name}.pth")
+    assert content.keys() == {"params"}
+    assert {value.dtype for value in content["params"].values() if value.is_floating_point()} == {torch.float16}
+    assert hashlib.sha256((FOLDER / f"{name}.pth").read_bytes()).hexdigest() in README
+
+
+def test_a_photograph_is_restored_as_well_as_when_the_weights_were_made(name):
+    options = load_options(ROOT / OPTIONS[name])
+    net = load_network(options).eval()
+    assert options.path.pretrain_model_G == FOLDER / f"{name}.pth"
+    hr = torch.from_numpy(data.astronaut()[:192, 120:312].copy()).permute(2, 0, 1)[None]
+    true = isotropic_gaussian(21, 2.6)
+    lr = to_uint8(degrade(to_float(hr, "cpu"), true, options.scale))
+    with torch.no_grad():
+        sr, kernel = net(to_float(lr, "cpu"))
+    bicubic = imresize(to_float(lr, "cpu"), options.scale)
+    ours, baseline = (psnr(to_uint8(image[0]), hr[0], options.scale) for image in (sr, bicubic))
+    expected, distance = MEASURED[name]
+    assert ours == pytest.approx(expected, abs=0.02)
+    assert kernel_l1(kernel[0, 0], true) == pytest.approx(distance, abs=0.01)
+    assert ours > baseline + 1
+
+
+def test_the_photographs_of_training_and_those_held_out_are_listed():
+    with (FOLDER / "photographs.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = [row["file"] for row in rows]
+    assert names == sorted(set(names))
+    assert [row["file"] for row in rows if row["part"] == "heldout"] == names[32::33]
+    assert all(row["licence"] and row["source_repo"] for row in rows)

@@ -147,6 +147,10 @@ def test_every_shipped_file_loads_and_builds_its_network(monkeypatch, path):
 def test_files_ship_for_both_settings():
     names = {f"setting{setting}_x{scale}" for setting, scale in [(1, 2), (1, 3), (1, 4), (2, 2), (2, 4)]}
     assert {path.stem for path in OF_PAPER} == {f"{use}_{name}" for use in ("train", "test") for name in names}
+    names = {f"{name}_E" for name in names - {"setting1_x3"}}
+    assert {path.stem for path in OF_E} - {"train_setting1_x4_E_cpu"} == {
+        f"{use}_{name}" for use in ("train", "test") for name in names
+    }
 
 
 @pytest.mark.parametrize("path", [path for path in OF_PAPER if path.parts[-2] == "train"], ids=lambda path: path.stem)

@@ -17,10 +17,10 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED) ## measure the weights that ship on scikit-image's photographs, train a small network, measure that
 	$(BIN)/python scripts/demo.py
 
-figures: $(INSTALLED) results/demo_x4/Demo.csv ## make assets/ of the demo's results, after the demo where there are none
+figures: $(INSTALLED) results/demo_pretrained_x4/Demo.csv ## make assets/ of the demo's results, after the demo where there are none
 	$(BIN)/python scripts/make_figures.py
 
-results/demo_x4/Demo.csv: | $(INSTALLED)
+results/demo_pretrained_x4/Demo.csv: | $(INSTALLED)
 	$(BIN)/python scripts/demo.py
 
 test: lint ## lint, types and tests

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the README's figures from results: pictures side by side, the diagram of the network, PSNR against blur width
 and against cost, the curves of a training run, and compare.html, a page with before/after sliders. Without arguments:
-of the demo's results, and of the run that made the weights in experiments/pretrained.
+of the weights that ship, on the demo's photographs, and of the run that made them.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from pathlib import Path
 from plidenet.cli import parser, run
 from plidenet.errors import UserError
 
-DEMO_RESULTS, DEMO_BENCHMARK = Path("results/demo_x4"), Path("datasets/demo/setting1")
+DEMO_RESULTS, DEMO_BENCHMARK = Path("results/demo_pretrained_x4"), Path("datasets/demo/setting1")
 SHIPPED_CURVES = Path("experiments/pretrained/PL_IDENet_E_x4_setting1.csv")
 DEMO_IMAGES = ["sig2.6_astronaut:24,140", "sig2.0_chelsea:40,120"]
 DEMO_NOTE = (
-    "The network of the demo: a PL_IDENet_E with half a million parameters, trained for minutes on a CPU with five "
-    "photographs that come with scikit-image. The two shown, which it was not trained on, come with it, too: "
+    "The weights that ship: PL_IDENet_E, trained for an hour and a half on two CPU cores. The two photographs shown, "
+    "which it was not trained on, come with scikit-image: "
     "the astronaut is NASA's, in the public domain, the cat Chelsea by Stéfan van der Walt, CC0."
 )
 EXAMPLE = """python scripts/make_figures.py

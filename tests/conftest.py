@@ -27,6 +27,16 @@ TINY = {
 }
 
 
+class Harm:
+    """Unpickled without care, makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
 @pytest.fixture
 def scrambled():
     """Move every parameter off its start: zero biases and unit norms would make swapped tensors look alike."""
@@ -81,3 +91,38 @@ def run_script(monkeypatch, capsys):
         return Finished(status, *capsys.readouterr())
 
     return run
+
+
+def tree(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+@pytest.fixture
+def refused(run_script):
+    """Run a program that must refuse its input and leave the current folder alone; returns its one sentence."""
+
+    def run(program, *arguments):
+        before = tree(Path.cwd())
+        done = run_script(program, *arguments)
+        assert done.status == 2
+        assert [line[:7] for line in done.err.splitlines()] == ["error: "]
+        assert tree(Path.cwd()) == before, "files were left behind, or changed"
+        return done.err.removeprefix("error: ").rstrip("\n")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """A small test set, two photographs with two blurs each, for all tests of a module."""
+    from testing_setup import make_benchmark  # which takes TINY from here
+
+    return make_benchmark(tmp_path_factory.mktemp("benchmark"), [0.8, 1.6])
+
+
+@pytest.fixture
+def bench(tmp_path, benchmark):
+    """Option files that test on it."""
+    from testing_setup import Bench
+
+    return Bench(tmp_path, benchmark)

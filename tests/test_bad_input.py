@@ -3,11 +3,10 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, tree
 from PIL import Image
 from plidenet import build_network
 from plidenet.checkpoint import save_checkpoint
@@ -43,23 +42,10 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def tree(folder):
-    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
-
-
 @pytest.fixture
-def refused(run_script, here):
-    """Run a program that must refuse its input, and return its one sentence."""
-
-    def run(program, *arguments):
-        before = tree(here)
-        done = run_script(program, *arguments)
-        assert done.status == 2
-        assert [line[:7] for line in done.err.splitlines()] == ["error: "]
-        assert tree(here) == before, "files were left behind, or changed"
-        return done.err.removeprefix("error: ").rstrip("\n")
-
-    return run
+def refused(refused, here):
+    """Run a program in that folder."""
+    return refused
 
 
 @pytest.fixture
@@ -175,34 +161,6 @@ def test_a_damaged_manifest_is_refused_before_work_starts(refused, here, monkeyp
     name = ("--name", "Set") if script == "build_benchmark" else ()
     options = ("--source", "HR", "--save", "out", "--scale", 4, *name)
     assert "manifest.json is damaged" in refused(f"scripts/{script}.py", *options)
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (None, "k.npy cannot be read as a kernel"),
-        (np.ones((3, 3), bool), "k.npy holds no kernel: it needs an array (k,k) or (N,k,k) of numbers"),
-        (np.ones(3), "k.npy holds no kernel"),
-        (np.ones((3, 5)), "k.npy holds no kernel"),
-        (np.ones((0, 3, 3)), "k.npy holds no kernel"),
-        (np.stack([np.ones((3, 3)), np.zeros((3, 3))]), "k.npy holds no kernel"),
-        (np.full((3, 3), np.nan), "k.npy holds no kernel"),
-        (np.diag([-1.0, 3, 3]), "k.npy has negative values"),
-        (np.array([{}]), "k.npy cannot be read as a kernel"),
-    ],
-)
-def test_kernel_visual_refuses_what_is_no_kernel(refused, here, array, message):
-    (here / "k.npy").write_bytes(b"no numbers")
-    if array is not None:
-        np.save(here / "k.npy", array)
-    assert message in refused("scripts/kernel_visual.py", "k.npy", "--save", "out.png")
-
-
-def test_kernel_visual_refuses_missing_files_and_names_that_are_no_images(refused, here):
-    assert refused("scripts/kernel_visual.py", "none", "--save", "out.png") == "none does not exist"
-    assert refused("scripts/kernel_visual.py", "HR", "--save", "out.png") == "HR holds no .npy files"
-    np.save(here / "k.npy", np.ones((3, 3)))
-    assert "out.txt is no name for an image" in refused("scripts/kernel_visual.py", "k.npy", "--save", "out.txt")
 
 
 @pytest.mark.parametrize("program", ["train", "test"])

@@ -1,26 +1,14 @@
 """Files of weights: what is read, what is refused and why, and that nothing is left half-done. Numbers: test_parity."""
 
-import os
 import pickle
 
 import pytest
 import torch
+from conftest import Harm
 from plidenet import load_checkpoint
 from plidenet.checkpoint import read_weights, save_checkpoint
 from plidenet.errors import UserError
 from released_weights import blank_network, released_state
-
-CONVERT = "scripts/convert_checkpoint.py"
-
-
-class Harm:
-    """Unpickled without care, makes a folder."""
-
-    def __init__(self, folder):
-        self.folder = str(folder)
-
-    def __reduce__(self):
-        return os.mkdir, (self.folder,)
 
 
 def copied(net):
@@ -259,55 +247,3 @@ def test_a_failed_save_leaves_the_older_file_and_nothing_else(tiny_network, tmp_
         save_checkpoint(path, params=other(net.state_dict()))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_converter_writes_a_released_file_in_the_own_format(run_script, file, tmp_path):
-    source, target = file(released_state(2, wiener_scale=True)), tmp_path / "new folder" / "x2.pth"
-    done = run_script(CONVERT, source, target)
-    assert (done.status, done.err) == (0, "")
-    assert "released format" in done.out
-    assert "2 ignored" in done.out
-    net, expected = blank_network(2), blank_network(2)
-    info = load_checkpoint(net, target)
-    load_checkpoint(expected, source)
-    assert (info.format, info.weights, info.missing) == ("own", "params", [])
-    assert_same(net.state_dict(), expected.state_dict())
-
-
-def test_the_converter_keeps_the_ema_weights_of_an_own_file(run_script, tiny_network, tmp_path):
-    net = tiny_network(scale=2)
-    ema = other(copied(net))
-    save_checkpoint(tmp_path / "old.pth", params=copied(net), params_ema=ema)
-    assert run_script(CONVERT, tmp_path / "old.pth", tmp_path / "new.pth").status == 0
-    assert_same(torch.load(tmp_path / "new.pth", weights_only=True)["params"], ema)
-
-
-def test_the_converter_halves_a_file_for_shipping(run_script, tiny_network, tmp_path):
-    net = tiny_network(scale=2)
-    expected = copied(net)
-    save_checkpoint(tmp_path / "full.pth", params=expected)
-    assert run_script(CONVERT, tmp_path / "full.pth", tmp_path / "half.pth", "--half").status == 0
-    assert (tmp_path / "half.pth").stat().st_size < 0.7 * (tmp_path / "full.pth").stat().st_size
-    load_checkpoint(net, tmp_path / "half.pth")
-    assert_same(net.state_dict(), {name: value.half().float() for name, value in expected.items()})
-    save_checkpoint(tmp_path / "large.pth", params={name: value + 1e5 for name, value in expected.items()})
-    done = run_script(CONVERT, tmp_path / "large.pth", tmp_path / "new.pth", "--half")
-    assert (done.status, (tmp_path / "new.pth").exists()) == (2, False)
-    assert "holds values beyond float16" in done.err
-
-
-@pytest.mark.parametrize(
-    "content", [None, b"", b"no checkpoint", [1], {"a": Harm("harm")}, {"a": torch.tensor([torch.nan])}]
-)
-def test_the_converter_answers_bad_input_with_one_line_and_writes_nothing(run_script, tmp_path, content):
-    source, target = tmp_path / "old.pth", tmp_path / "folder" / "new.pth"
-    if isinstance(content, bytes):
-        source.write_bytes(content)
-    elif content is not None:
-        torch.save(content, source)
-    done = run_script(CONVERT, source, target)
-    assert done.status == 2
-    assert done.out == ""
-    assert done.err.startswith("error: ")
-    assert done.err.count("\n") == 1
-    assert not target.parent.exists()

@@ -26,11 +26,6 @@ def benchmark(tmp_path_factory):
 
 
 @pytest.fixture
-def bench(tmp_path, benchmark):
-    return Bench(tmp_path, benchmark)
-
-
-@pytest.fixture
 def learned(bench, tiny_network):
     """The option file of a small PL_IDENet."""
     net = tiny_network(scale=2)

@@ -10,7 +10,6 @@ from plidenet.config import load_options
 from plidenet.data.images import read_image
 from plidenet.errors import UserError
 from plidenet.metrics.perceptual import load_perceptual, measure
-from testing_setup import Bench, make_benchmark
 
 CPU = torch.device("cpu")
 MODES = {"lpips": ("FR", True), "niqe": ("NR", True), "musiq": ("NR", False), "fid": ("NR", True)}
@@ -126,16 +125,6 @@ def test_the_option_file_names_the_metrics(tmp_path):
     file.write_text(start + "test: {perceptual: [lpips, niqe]}\n")
     assert load_options(file).test.perceptual == ("lpips", "niqe")
     assert load_options(file, ["test.perceptual="]).test.perceptual == ()
-
-
-@pytest.fixture(scope="module")
-def benchmark(tmp_path_factory):
-    return make_benchmark(tmp_path_factory.mktemp("benchmark"), [0.8, 1.6])
-
-
-@pytest.fixture
-def bench(tmp_path, benchmark):
-    return Bench(tmp_path, benchmark)
 
 
 def lr_alone(bench):

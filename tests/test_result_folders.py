@@ -3,17 +3,7 @@
 import pytest
 from plidenet.config import RESULT_TABLES, load_options
 from plidenet.errors import UserError
-from testing_setup import BICUBIC, Bench, make_benchmark
-
-
-@pytest.fixture(scope="module")
-def benchmark(tmp_path_factory):
-    return make_benchmark(tmp_path_factory.mktemp("benchmark"), [0.8, 1.6])
-
-
-@pytest.fixture
-def bench(tmp_path, benchmark):
-    return Bench(tmp_path, benchmark)
+from testing_setup import BICUBIC
 
 
 def tables(folder):
@@ -34,6 +24,14 @@ def test_tables_of_an_earlier_test_that_are_not_written_again_go(bench, run_scri
         assert ended.status == 0, ended.err
         assert tables(folder) == written
     assert (folder / "mine.csv").exists()
+
+
+def test_no_table_stays_where_nothing_is_measured(bench, run_script):
+    file = bench.options("run", BICUBIC, ("Plain",))
+    only_lr = ("datasets.test0.mode=LQ", "datasets.test0.dataroot_GT=", "test.save_images=false")
+    for overrides, written in (((), {"table.csv", "table.md"}), (only_lr, set())):
+        assert run_script("test/test.py", "-opt", file, *overrides).status == 0
+        assert tables(bench.folder / "results/run") == written
 
 
 @pytest.mark.parametrize("name", RESULT_TABLES)

@@ -1,28 +1,20 @@
-"""Interrupted runs: resumed bit for bit, killed at any moment, stopped on request, faced with a full disk."""
+"""Interrupted runs: resumed bit for bit, killed at any moment, faced with a full disk."""
 
 import copy
 import functools
 import operator
-import os
 import re
 import signal
 import subprocess
 import sys
-from unittest.mock import Mock
 
 import pytest
 import torch
-import yaml
 from conftest import ROOT
-from plidenet import distributed
 from plidenet.config import load_options
 from plidenet.errors import UserError
-from plidenet.evaluation import evaluator
 from plidenet.training import Trainer
-from plidenet.training.interrupt import NOTICE, Interrupt, Stopped
-from training_setup import Run, assert_identical
-
-AUTO = "path.resume_state=auto"
+from training_setup import AUTO, Run, assert_same_end, crash_before
 
 # The training program, killed by SIGKILL in the middle of writing the state of iteration 4.
 KILLED_WHILE_SAVING = """
@@ -59,26 +51,6 @@ def under(driver, command):
     return [sys.executable, "-c", f"import sys; sys.argv = sys.argv[1:]\n{driver}", *command[1:]]
 
 
-def assert_same_end(run, one, other):
-    """Two runs end with the same weights, averages, optimizer, guard and loss log."""
-    ends = [run.state(name, 6) for name in (one, other)]
-    for end in ends:
-        end.pop("options")  # they hold the name
-    assert_identical(*ends)
-    assert run.curves(one) == run.curves(other)
-
-
-def crash_before(monkeypatch, iteration):
-    step = Trainer.train_step
-
-    def crashing(self, *arguments):
-        if self.iteration == iteration:
-            raise RuntimeError("the machine is gone")
-        return step(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "train_step", crashing)
-
-
 @pytest.mark.parametrize(
     "setting",
     [
@@ -109,105 +81,6 @@ def test_a_run_killed_while_saving_goes_on_from_the_state_before(run, caplog):
     assert re.search(r"resuming from .*/2\.state at iteration 2", caplog.text)
     assert {path.name for path in states.iterdir()} == {"2.state", "4.state", "6.state"}
     assert_same_end(run, "whole", "killed")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_ends_well(run, number):
-    process = run.start(
-        run.command("train.niter=100000", "logger.save_checkpoint_freq=100000", "train.val_freq=100000")
-    )
-    for line in process.stdout:
-        if "iteration 3/" in line:
-            process.send_signal(number)
-            break
-    rest = process.stdout.read()
-    assert process.wait() == 0, rest
-    assert "stopped on request" in rest
-    (state,) = (run.folder / "experiments/run/training_states").iterdir()
-    assert int(state.stem) >= 3
-    assert f"iteration {state.stem}: saved" in rest
-
-
-def stop_in_step(monkeypatch, iteration):
-    """Send SIGTERM in the step before the one that leads to this iteration, which is then the last."""
-    step = Trainer.train_step
-
-    def stopped(self, *arguments):
-        if self.iteration == iteration - 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "train_step", stopped)
-
-
-def stop_in_validation(monkeypatch, image):
-    """Send SIGTERM while the given validation image, counted from 1, is restored; returns the list of those begun."""
-    restore, begun = evaluator.restore, []
-
-    def stopped(*arguments):
-        begun.append(arguments[-1])
-        if len(begun) == image:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return restore(*arguments)
-
-    monkeypatch.setattr(evaluator, "restore", stopped)
-    return begun
-
-
-@pytest.mark.parametrize("val_freq", [2, 4])
-@pytest.mark.parametrize("iteration", [4, 6])
-def test_a_stop_where_validation_is_due_saves_at_once_and_validates_when_the_run_goes_on(
-    run, monkeypatch, iteration, val_freq
-):
-    setting = (f"train.val_freq={val_freq}",)
-    run.train("name=whole", *setting)
-    with monkeypatch.context() as patch:
-        stop_in_step(patch, iteration)
-        begun = stop_in_validation(patch, None)
-        assert run.train("name=parts", *setting).iteration == iteration
-    assert len(begun) == 2 * ((iteration - 1) // val_freq), "that validation has not begun"
-    assert run.state("parts", iteration)["validation_due"]
-    assert run.train("name=parts", AUTO, *setting).iteration == 6
-    assert_same_end(run, "whole", "parts")
-
-
-@pytest.mark.parametrize("image", [1, 3])
-def test_a_stop_during_validation_saves_after_the_image_and_validates_anew_when_the_run_goes_on(
-    run, monkeypatch, image
-):
-    add_validation_set(run)
-    run.train("name=whole")
-    with monkeypatch.context() as patch:
-        begun = stop_in_validation(patch, image)
-        assert run.train("name=parts").iteration == 3
-    assert len(begun) == image
-    with monkeypatch.context() as patch:
-        begun = stop_in_validation(patch, image)
-        assert run.train("name=parts", AUTO).iteration == 3, "stopped again in the same validation"
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="the machine is gone"):
-        crash_before(patch, 3)
-        run.train("name=parts", AUTO)
-    assert run.train("name=parts", AUTO).iteration == 6
-    assert_same_end(run, "whole", "parts")
-
-
-def add_validation_set(run):
-    content = yaml.safe_load(run.opt.read_text())
-    content["datasets"]["val2"] = content["datasets"]["val"] | {"name": "another"}
-    run.opt.write_text(yaml.safe_dump(content))
-
-
-def test_a_validation_killed_before_its_save_is_recorded_once(run, monkeypatch):
-    run.train("name=whole")
-    with monkeypatch.context() as patch:
-        stop_in_step(patch, 3)
-        run.train("name=parts")
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="the machine is gone"):
-        patch.setattr(Trainer, "save", Mock(side_effect=RuntimeError("the machine is gone")))
-        run.train("name=parts", AUTO)
-    assert any(name.startswith("val/") for _, name, _ in run.curves("parts"))
-    run.train("name=parts", AUTO)
-    assert_same_end(run, "whole", "parts")
 
 
 def test_a_state_of_before_validations_could_be_due_is_resumed(run):
@@ -265,41 +138,6 @@ def test_a_run_that_goes_on_from_an_earlier_state_leaves_the_later_ones_behind(r
     run.train(f"path.resume_state={states / '2.state'}", "train.niter=3", "logger.keep=1")
     assert {path.name for path in states.iterdir()} == {"3.state", "4.abandoned", "6.abandoned"}
     assert run.trainer(AUTO).iteration == 3
-
-
-@pytest.fixture
-def stops_at_ctrl_c():
-    """What a shell's background jobs do not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def test_a_second_sigterm_changes_nothing_and_a_second_ctrl_c_stops_at_once(stops_at_ctrl_c):
-    with Interrupt() as interrupt:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert interrupt.requested
-        os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-@pytest.mark.parametrize(("rank", "told"), [("0", 1), ("1", 0)])
-def test_the_first_ctrl_c_is_answered_at_once_by_the_main_process(stops_at_ctrl_c, capfd, monkeypatch, rank, told):
-    monkeypatch.setenv("RANK", rank)
-    with Interrupt():
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert capfd.readouterr().err == ""
-        os.kill(os.getpid(), signal.SIGINT)
-        assert capfd.readouterr().err == told * NOTICE.decode()
-
-
-def test_a_wish_to_stop_of_one_process_is_heeded_by_all(monkeypatch):
-    Interrupt().heed()
-    monkeypatch.setattr(distributed, "gather_interleaved", lambda mine: [*mine, True])
-    with pytest.raises(Stopped):
-        Interrupt().heed()
 
 
 def test_a_state_of_another_network_is_refused(run):

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from itertools import product
 
-import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -234,27 +233,6 @@ def test_hold_out_sets_every_third_photograph_apart(run_script, tmp_path):
     assert parts["heldout"] | parts["train"] == files(tmp_path / "all")
     assert not parts["heldout"].keys() & parts["train"].keys()
     assert (tmp_path / "parts/heldout.txt").read_text() == "2.png\n5.jpg\n"
-
-
-def test_kernel_visual_draws_every_kernel_in_rows_of_eight(run_script, tmp_path):
-    folder = tmp_path / "kernels"
-    folder.mkdir()
-    for i in range(3):
-        np.save(folder / f"k{i}.npy", anisotropic(1 + i, 2, 0.3).astype(np.float32))
-    np.save(tmp_path / "many.npy", np.stack([anisotropic(1, 4, angle, 11) for angle in range(7)]))
-    done = run_script("scripts/kernel_visual.py", folder, tmp_path / "many.npy", "--save", tmp_path / "sheet.png")
-    assert done.status == 0, done.err
-    assert "10 kernels drawn" in done.out
-    run_script("scripts/kernel_visual.py", folder, "--save", tmp_path / "row.png")
-    sheet, row = cv2.imread(str(tmp_path / "sheet.png")), cv2.imread(str(tmp_path / "row.png"))
-    tile = 168 + 12
-    assert row.shape[1] == 3 * tile + 12
-    assert sheet.shape == (2 * row.shape[0], 8 * tile + 12, 3)
-    dark = [sheet[y + 12 + 2, x + 12 + 2].max() < 20 for y in (0, row.shape[0]) for x in range(0, 8 * tile, tile)]
-    white = [sheet[y + 12 + 84, x + 12 + 84].min() == 255 for y in (0, row.shape[0]) for x in range(0, 8 * tile, tile)]
-    assert dark == [True] * 10 + [False] * 6, "ten tiles are dark at the corner, the rest is paper"
-    assert all(white), "and each is white at its kernel's maximum"
-    assert (sheet[12 + 168 + 4 : row.shape[0], : 3 * tile].min(axis=(0, 2)) < 128).sum() > 100, "titles are missing"
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

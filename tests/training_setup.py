@@ -25,6 +25,7 @@ OPTIONS = {
     "train": {"niter": 6, "lr_G": 1e-3, "val_freq": 3, "ema_decay": 0.9, "manual_seed": 3},
     "logger": {"print_freq": 1, "save_checkpoint_freq": 2, "val_images": 1},
 }
+AUTO = "path.resume_state=auto"
 
 
 class Run:
@@ -101,3 +102,23 @@ def assert_same_curves(one: list[list[str]], other: list[list[str]], tolerance: 
         assert abs(float(value) - float(same)) <= tolerance * abs(float(value)), (
             f"{name} at {iteration}: {value}, {same}"
         )
+
+
+def assert_same_end(run, one, other):
+    """Two runs end with the same weights, averages, optimizer, guard and loss log."""
+    ends = [run.state(name, 6) for name in (one, other)]
+    for end in ends:
+        end.pop("options")  # they hold the name
+    assert_identical(*ends)
+    assert run.curves(one) == run.curves(other)
+
+
+def crash_before(monkeypatch, iteration):
+    step = Trainer.train_step
+
+    def crashing(self, *arguments):
+        if self.iteration == iteration:
+            raise RuntimeError("the machine is gone")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "train_step", crashing)

@@ -22,6 +22,7 @@ from plidenet.evaluation.memory import PeakMemory
 from plidenet.evaluation.perceptual import PerceptualMeter
 from plidenet.evaluation.report import write_report
 from plidenet.evaluation.saving import ImageSaver
+from plidenet.evaluation.tables import clear_tables
 from plidenet.evaluation.tiling import Tiled, advising_tiles
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
 
 
 def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
-    """Restore all images of a candidate and measure them; None where nothing can be measured."""
+    """Restore all images of a candidate and measure them; None, and no earlier tables left, where nothing can be."""
     options = candidate.options
     folder = options.path.results_root / options.name
     size = complexity.count(candidate.net)
@@ -107,6 +108,8 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     candidate.net.cpu()  # makes room for the next
     log.info("results are in %s", folder)
     if not sets:
+        if distributed.is_main():
+            clear_tables(folder)
         return None
     memory = _greatest(peak.bytes)
     mean_seconds = fmean(distributed.gather_interleaved(seconds))

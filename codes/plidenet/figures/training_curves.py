@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plidenet.errors import UserError
-from plidenet.figures.charts import new_chart, require_matplotlib, to_svg
+from plidenet.figures.charts import new_chart, to_svg
 from plidenet.figures.theme import Theme
 
 SIZE = (720, 240)  # points
@@ -40,10 +40,9 @@ def draw_training_curves(curves: Mapping[str, Curve], theme: Theme) -> str:
     """
     if LOSS not in curves:
         raise UserError(f"the curves of the run have no {LOSS}")
-    require_matplotlib()
+    figure, (left, right) = new_chart(theme, SIZE, columns=2, share_y=False)
     from matplotlib.ticker import LogLocator
 
-    figure, (left, right) = new_chart(theme, SIZE, columns=2, share_y=False)
     loss = curves[LOSS]
     left.plot(list(loss), list(loss.values()), color=theme.line, linewidth=1, gid="curve-loss")
     mean = stretch_means(loss)

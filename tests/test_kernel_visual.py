@@ -1,0 +1,62 @@
+"""scripts/kernel_visual.py: the sheet it draws, and what it refuses."""
+
+import cv2
+import numpy as np
+import pytest
+from plidenet.degradation import anisotropic_gaussian
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_kernel_visual_draws_every_kernel_in_rows_of_eight(run_script, tmp_path):
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    for i in range(3):
+        np.save(folder / f"k{i}.npy", anisotropic_gaussian(21, 1 + i, 2, 0.3).numpy().astype(np.float32))
+    np.save(tmp_path / "many.npy", np.stack([anisotropic_gaussian(11, 1, 4, angle).numpy() for angle in range(7)]))
+    done = run_script("scripts/kernel_visual.py", folder, tmp_path / "many.npy", "--save", tmp_path / "sheet.png")
+    assert done.status == 0, done.err
+    assert "10 kernels drawn" in done.out
+    run_script("scripts/kernel_visual.py", folder, "--save", tmp_path / "row.png")
+    sheet, row = cv2.imread(str(tmp_path / "sheet.png")), cv2.imread(str(tmp_path / "row.png"))
+    tile = 168 + 12
+    assert row.shape[1] == 3 * tile + 12
+    assert sheet.shape == (2 * row.shape[0], 8 * tile + 12, 3)
+    dark = [sheet[y + 12 + 2, x + 12 + 2].max() < 20 for y in (0, row.shape[0]) for x in range(0, 8 * tile, tile)]
+    white = [sheet[y + 12 + 84, x + 12 + 84].min() == 255 for y in (0, row.shape[0]) for x in range(0, 8 * tile, tile)]
+    assert dark == [True] * 10 + [False] * 6, "ten tiles are dark at the corner, the rest is paper"
+    assert all(white), "and each is white at its kernel's maximum"
+    assert (sheet[12 + 168 + 4 : row.shape[0], : 3 * tile].min(axis=(0, 2)) < 128).sum() > 100, "titles are missing"
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (None, "k.npy cannot be read as a kernel"),
+        (np.ones((3, 3), bool), "k.npy holds no kernel: it needs an array (k,k) or (N,k,k) of numbers"),
+        (np.ones(3), "k.npy holds no kernel"),
+        (np.ones((3, 5)), "k.npy holds no kernel"),
+        (np.ones((0, 3, 3)), "k.npy holds no kernel"),
+        (np.stack([np.ones((3, 3)), np.zeros((3, 3))]), "k.npy holds no kernel"),
+        (np.full((3, 3), np.nan), "k.npy holds no kernel"),
+        (np.diag([-1.0, 3, 3]), "k.npy has negative values"),
+        (np.array([{}]), "k.npy cannot be read as a kernel"),
+    ],
+)
+def test_kernel_visual_refuses_what_is_no_kernel(refused, here, array, message):
+    (here / "k.npy").write_bytes(b"no numbers")
+    if array is not None:
+        np.save(here / "k.npy", array)
+    assert message in refused("scripts/kernel_visual.py", "k.npy", "--save", "out.png")
+
+
+def test_kernel_visual_refuses_missing_files_and_names_that_are_no_images(refused, here):
+    assert refused("scripts/kernel_visual.py", "none", "--save", "out.png") == "none does not exist"
+    (here / "HR").mkdir()
+    assert refused("scripts/kernel_visual.py", "HR", "--save", "out.png") == "HR holds no .npy files"
+    np.save(here / "k.npy", np.ones((3, 3)))
+    assert "out.txt is no name for an image" in refused("scripts/kernel_visual.py", "k.npy", "--save", "out.txt")

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from plidenet.archs.init import init_truncated_normal
+from plidenet.archs.layer_norm import LayerNorm
 from plidenet.archs.prompt import PromptGeneration, PromptInteraction, conv_BHWC
 from plidenet.archs.swin import SwinBlock
 
@@ -62,7 +63,7 @@ class Refinement(nn.Module):
         drop_rates = torch.linspace(0, drop_path, sum(depths)).split(list(depths))
 
         self.conv_first = nn.Conv2d(channels, embed_dim, 3, padding=1)
-        self.norm_first = nn.LayerNorm(embed_dim)
+        self.norm_first = LayerNorm(embed_dim)
         self.groups = nn.ModuleList(
             PromptGroup(
                 dim=embed_dim,
@@ -77,7 +78,7 @@ class Refinement(nn.Module):
             )
             for i in range(len(depths))
         )
-        self.norm_last = nn.LayerNorm(embed_dim)
+        self.norm_last = LayerNorm(embed_dim)
         self.conv_after_body = nn.Conv2d(embed_dim, embed_dim, 3, padding=1)
         self.conv_last = nn.Conv2d(embed_dim, channels, 3, padding=1)
         self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)

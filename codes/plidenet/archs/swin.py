@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plidenet.archs.bands import in_bands
+from plidenet.archs.layer_norm import LayerNorm
 
 
 class SwinBlock(nn.Module):
@@ -32,9 +33,9 @@ class SwinBlock(nn.Module):
         super().__init__()
         hidden = int(dim * mlp_ratio)
         self.shift, self.window_size = shift, window_size
-        self.norm1 = nn.LayerNorm(dim)
+        self.norm1 = LayerNorm(dim)
         self.attention = WindowAttention(dim=dim, num_heads=num_heads, window_size=window_size, shift=shift)
-        self.norm2 = nn.LayerNorm(dim)
+        self.norm2 = LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
         self.drop_rate = drop_path
 

@@ -116,6 +116,36 @@ def test_options_that_changed_since_the_state_are_named(run, caplog):
     assert "not as it was when that state was saved: train.lr_G: 0.5" in caplog.text
 
 
+def test_options_of_the_optimizer_are_those_of_the_resumed_run(run):
+    run.train("train.niter=2")
+    trainer = run.trainer(AUTO, "train.beta1=0.5", "train.weight_decay_G=0.1")
+    (group,) = trainer.optimizer.param_groups
+    assert (group["betas"][0], group["weight_decay"]) == (0.5, 0.1)
+    assert trainer.optimizer.state_dict()["state"][0]["step"] == 2
+
+
+def test_moments_lie_in_memory_as_their_parameters_do(run):
+    run.train("train.niter=2")
+    trainer = run.trainer(AUTO, "train.channels_last=true")
+    saved = run.state("run", 2)["weights"]["optimizer"]["state"]
+    moved = 0
+    for number, (parameter, moments) in enumerate(trainer.optimizer.state.items()):
+        assert moments["exp_avg"].stride() == parameter.stride()
+        assert torch.equal(moments["exp_avg"], saved[number]["exp_avg"])
+        moved += moments["exp_avg"].stride() != saved[number]["exp_avg"].stride()
+    assert moved
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lacking"),
+    [("train.ema_decay=0", "train.ema_decay=0.9", "ema"), ("train.precision=fp32", "train.precision=fp16", "scaler")],
+)
+def test_a_state_that_lacks_what_an_option_now_asks_for_is_refused_with_that_reason(run, before, after, lacking):
+    run.train("train.niter=2", before)
+    with pytest.raises(UserError, match=rf"2\.state holds no {lacking}, as train\.ema_decay or train\.precision was"):
+        run.trainer(AUTO, after)
+
+
 @pytest.mark.parametrize("resume_state", ["auto", "null"])
 def test_the_option_file_of_the_run_itself_can_be_given(run, resume_state):
     run.train("train.niter=2")

@@ -1,6 +1,8 @@
 """Which device to work on, and images on their way to and from it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ def choose_device(options: Options) -> torch.device:
     """The device of this process.
 
     `auto` is the CPU where there is no CUDA; else the GPU of this process's number under torchrun, or the first of
-    gpu_ids, or cuda:0.
+    gpu_ids, or cuda:0. It becomes CUDA's current one, and computes in full float32, except within `tf32`.
 
     Raises:
         UserError: a device that does not exist here.
@@ -29,7 +31,26 @@ def choose_device(options: Options) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from error
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    set_tf32(False)
     return device
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """`set_tf32` within a context, and full float32 behind it."""
+    set_tf32(allowed)
+    try:
+        yield
+    finally:
+        set_tf32(False)
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether a GPU may compute float32 products and convolutions in TF32, with 10 bits of 23, from now on."""
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def to_float(image: Tensor, device: torch.device) -> Tensor:

@@ -27,10 +27,8 @@ def process_group(device: torch.device, timeout: float) -> Iterator[None]:
     if world_size() == 1:
         yield
         return
-    import torch.distributed.nn  # imported within a group, its functions would keep that group and its threads
+    import torch.distributed.nn  # noqa: F401 (imported within a group, it would keep that group and its threads)
 
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
     yield
     dist.barrier()

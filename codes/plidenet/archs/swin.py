@@ -90,7 +90,7 @@ class WindowAttention(nn.Module):
 
     def _mask(self, batch: int, rows: int, columns: int, is_last: bool) -> Tensor:
         """Additive mask: the position bias (1,heads,p,p) or, with shift, bias and seams (B*windows,heads,p,p)."""
-        bias = self.position_bias[self.position_index].permute(2, 0, 1)[None]
+        bias = self.position_bias.T[:, self.position_index][None]  # contiguous, as fused attention on a GPU wants it
         if not self.shift:
             return bias
         is_bottom = torch.arange(rows, device=bias.device) == (rows - 1 if is_last else rows)

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from plidenet.cli import progress
 from plidenet.data.augment import Placement
 from plidenet.data.stores import Store
+from plidenet.distributed import is_main
 
 
 class PackedImages:
@@ -24,7 +26,8 @@ class PackedImages:
             starts.append(starts[-1] + height * width)
         self.starts, self.widths = starts, [width for _, width in sizes]
         self.pixels = torch.empty(starts[-1], 3, dtype=torch.uint8, device=device)
-        for key, start, end in zip(store.keys, starts, starts[1:], strict=False):
+        parts = zip(store.keys, starts, starts[1:], strict=False)
+        for key, start, end in progress(parts, "read all images", len(store.keys)) if is_main() else parts:
             self.pixels[start:end] = torch.from_numpy(store.read(key).reshape(-1, 3).copy())
 
     def crops(self, numbers: Sequence[int], placements: Sequence[Placement], size: int) -> Tensor:

@@ -25,7 +25,8 @@ def moving_average(decay: float) -> Update:
 
     @torch.no_grad()
     def update(averages: Tensors, values: Tensors, updates: Tensor | int) -> None:
-        kept = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        count = int(updates)
+        kept = min(decay, (1 + count) / (10 + count))
         torch._foreach_lerp_(averages, values, 1 - kept)
 
     return update

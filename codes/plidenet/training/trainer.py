@@ -20,7 +20,7 @@ from plidenet.archs import build_network, compile_network
 from plidenet.checkpoint import load_checkpoint, save_checkpoint
 from plidenet.config import Options, describe_changes, describe_differences
 from plidenet.data.loaders import loader_deaths_told
-from plidenet.device import choose_device, to_float
+from plidenet.device import choose_device, tf32, to_float
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.training.degrader import RandomDegrader
@@ -58,8 +58,6 @@ class Trainer:
         self.iteration = 0
         self.best_psnr = -math.inf
         self.validation_due = False
-        torch.set_float32_matmul_precision("high" if options.train.tf32 else "highest")
-        torch.backends.cudnn.allow_tf32 = options.train.tf32
 
         torch.manual_seed(self.seed)
         self.net = build_network(options.network_G.which_model_G, **options.network_setting).to(self.device)
@@ -68,7 +66,6 @@ class Trainer:
         if options.path.pretrain_model_G is not None:
             found = load_checkpoint(self.net, options.path.pretrain_model_G, options.path.strict_load)
             log.info("%s: %s", options.path.pretrain_model_G, found)
-            log.info("left as they were: %s", ", ".join(found.missing) or "none")
         self.model = compile_network(self.net) if options.train.compile else self.net
         self.ema = build_ema(self.net, options.train.ema_decay) if options.train.ema_decay else None
         self.losses = build_losses((loss.type, loss.weight) for loss in options.train.losses)
@@ -163,10 +160,11 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         seen = []
         for hr_part, lr_part in zip(hr.chunk(options.accumulate), lr.chunk(options.accumulate), strict=True):
-            with self._autocast():
+            with tf32(options.tf32), self._autocast():
                 sr, kernel = self.model(lr_part, **extra)
             loss, terms = total_loss(self.losses, Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part))
-            self.scaler.scale(loss / options.accumulate).backward()
+            with tf32(options.tf32):
+                self.scaler.scale(loss / options.accumulate).backward()
             seen.append(torch.stack([loss, *terms.values()]).detach())
         distributed.average_gradients(parameters)
         self.scaler.unscale_(self.optimizer)
@@ -262,10 +260,17 @@ class Trainer:
     def resume(self, path: Path, state: dict[str, Any]) -> None:
         """Go on from a training state."""
         try:
+            for name, part in self._parts.items():
+                if part.state_dict() and not state["weights"].get(name):
+                    raise UserError(
+                        f"{path} holds no {name}, as train.ema_decay or train.precision was another: "
+                        "another name starts a new run, from its weights with path.pretrain_model_G"
+                    )
             self.load_weights(copy.deepcopy(state["weights"]))
             self.guard.load_state_dict(state["guard"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} does not fit this network: {' '.join(str(error).split())[:300]}") from error
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(f"{path} does not fit this network; another name starts a new run: {reason}") from error
         if state["iteration"] > (niter := self.options.train.niter):
             raise UserError(f"{path} is of iteration {state['iteration']}, beyond train.niter: {niter}")
         self.iteration, self.best_psnr = state["iteration"], state["best_psnr"]

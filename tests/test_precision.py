@@ -1,0 +1,88 @@
+"""Reduced precision: autocast costs gradients little, TF32 stays in the network's part of a training step."""
+
+import pytest
+import torch
+from conftest import ROOT, TINY
+from plidenet.archs import build_network
+from plidenet.archs.layer_norm import LayerNorm
+from plidenet.archs.swin import WindowAttention
+from plidenet.config import load_options
+from plidenet.degradation import degrade, isotropic_gaussian
+from plidenet.device import choose_device
+from plidenet.losses import Restoration, build_losses, total_loss
+from plidenet.training import trainer
+from skimage import data
+from training_setup import Run
+
+LOSSES = build_losses([("l1", 1.0), ("lr_consistency", 1.0), ("gradient_difference", 1.0)])
+
+
+def relative_error(actual, expected):
+    return float((actual - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize("pixels", [256, 16384])
+def test_layer_norm_has_exact_gradients_under_autocast(pixels):
+    norm = LayerNorm(24)
+    x, weights = torch.randn(2, pixels, 24, generator=torch.Generator().manual_seed(0)).bfloat16()
+    (norm(x).double() * weights.double()).sum().backward()
+    expected = norm.weight.grad, norm.bias.grad
+    norm.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (norm(x) * weights).sum().backward()
+    for actual, exact in zip((norm.weight.grad, norm.bias.grad), expected, strict=True):
+        assert relative_error(actual, exact) < 1e-3
+
+
+def test_the_gradients_of_bfloat16_are_near_those_of_float32():
+    hr = torch.from_numpy(data.astronaut()[:256, :256].copy()).permute(2, 0, 1)[None] / 255
+    lr = degrade(hr, isotropic_gaussian(21, 1.2), 2)
+    gradients = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        net = build_network("PL_IDENet_E", scale=2, **{**TINY, "drop_path": 0.0})
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            sr, kernel = net(lr)
+        total_loss(LOSSES, Restoration(sr=sr, kernel=kernel, lr=lr, hr=hr))[0].backward()
+        gradients.append({name: parameter.grad for name, parameter in net.named_parameters() if "norm" in name})
+    exact, reduced = gradients
+    assert exact
+    errors = {name: relative_error(reduced[name], exact[name]) for name in exact}
+    assert max(errors.values()) < 0.1, errors
+
+
+@pytest.mark.parametrize("shift", [0, 4])
+def test_the_mask_of_window_attention_is_contiguous_as_fused_kernels_want_it(shift):
+    attention = WindowAttention(dim=8, num_heads=2, window_size=8, shift=shift)
+    assert attention._mask(1, 2, 3, True).is_contiguous()
+
+
+def tf32_is_allowed():
+    return torch.get_float32_matmul_precision() == "high", torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_tf32_is_for_the_network_in_training_alone(tmp_path, monkeypatch, allowed):
+    run = Run(tmp_path).trainer(f"train.tf32={str(allowed).lower()}")
+    seen = {}
+
+    def watched(name, function):
+        def call(*arguments, **others):
+            seen[name] = tf32_is_allowed()
+            return function(*arguments, **others)
+
+        return call
+
+    monkeypatch.setattr(trainer, "total_loss", watched("loss", total_loss))
+    monkeypatch.setattr(run, "degrade", watched("degradation", run.degrade))
+    run.model = watched("network", run.model)
+    run.train_step(next(iter(run.batches)))
+    neither = (False, False)
+    assert seen == {"degradation": neither, "network": (allowed, allowed), "loss": neither}
+    assert tf32_is_allowed() == neither
+
+
+def test_testing_computes_in_full_float32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    choose_device(load_options(ROOT / "options/setting1/test/test_setting1_x4_E.yml", ["device=cpu"]))
+    assert tf32_is_allowed() == (False, False)

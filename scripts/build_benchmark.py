@@ -5,7 +5,8 @@ Setting 1 (the default) is Gaussian8; --setting2 makes a set like DIV2KRK of any
 or, with --downsample direct, by keeping every scale-th pixel of the blurred image.
 
 Everything goes to <save>/<name>/setting1, setting2 or setting2_direct, where several scales live beside each other.
-What is printed belongs under `datasets:` of a test option file.
+What is printed belongs under `datasets:` of a test option file, where every section has a name of its own: --section
+test2 for a second set.
 """
 
 import sys
@@ -28,6 +29,7 @@ def main() -> None:
         "--downsample", default="bicubic", choices=("bicubic", "direct"), help="of --setting2 (default bicubic)"
     )
     arguments.add_argument("--format", default="dan", choices=("dan", "basicsr"), help="of the LMDBs (default dan)")
+    arguments.add_argument("--section", default="test1", help="what the printed section is called (default test1)")
     options = arguments.parse_args()
 
     import yaml
@@ -44,7 +46,7 @@ def main() -> None:
     save = options.save / options.name / folder
     roots = build_benchmark(options.source, save, options.scale, setting, options.format)
     section = {"name": options.name, "mode": "LQGT", **{field: str(path) for field, path in roots.items()}}
-    print(textwrap.indent(yaml.safe_dump({"test1": section}, sort_keys=False, width=1000), "  "), end="")
+    print(textwrap.indent(yaml.safe_dump({options.section: section}, sort_keys=False, width=1000), "  "), end="")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Restore the images of a folder, and save the blur kernels estimated on the way."""
+"""Restore one image or all images of a folder, and save the blur kernels estimated on the way."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ def main() -> None:
         __doc__,
         "python test/inference.py -opt options/setting1/test/test_setting1_x4.yml -input_dir photos -output_dir out",
     )
-    arguments.add_argument("-input_dir", "--input_dir", required=True, type=Path, help="folder of LR images")
+    arguments.add_argument("-input_dir", "--input_dir", required=True, type=Path, help="LR image, or folder of them")
     arguments.add_argument("-output_dir", "--output_dir", required=True, type=Path, help="folder to write to")
     arguments.add_argument("--weights", type=Path, help="weights to use instead of the option file's")
     add_tile_arguments(arguments)

@@ -109,7 +109,7 @@ def test_a_script_refuses_a_source_that_it_cannot_use(refused, here, script, arg
 
 
 def test_inference_refuses_a_source_that_it_cannot_use(infer, here):
-    for source, message in bad_folders(here).items():
+    for source, message in {**bad_folders(here), "train.yml": "train.yml is not an image, or it is truncated"}.items():
         assert infer(source) == message
 
 
@@ -195,7 +195,11 @@ def test_an_option_file_that_cannot_be_read_is_named(refused, here, program):
 def test_training_refuses_data_that_it_cannot_use(train, here):
     bad_folders(here)
     root = "datasets.train.dataroot_GT="
-    assert "no LMDB or folder at" in train(f"{root}none")
+    missing = f"datasets.train.dataroot_GT: no LMDB or folder at {here}/none; name images of your own to train on"
+    assert train(f"{root}none") == missing
+    val = "datasets.val={name: a, mode: LQGT, dataroot_GT: none, dataroot_LQ: none}"
+    assert train(val).endswith("build_benchmark.py makes benchmarks; datasets.val=~ leaves out what is missing")
+    assert "to train on; scripts/build_benchmark.py makes benchmarks" in train(f"{root}none", val)
     assert "empty holds no images" in train(f"{root}empty")
     assert "zero/a.png is not an image, or it is truncated" in train(f"{root}zero")
     assert "the image 0 (44x48) is smaller than the crop of 46x46" in train("datasets.train.GT_size=46")

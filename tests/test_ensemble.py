@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import tree
 from plidenet import complexity
 from plidenet.checkpoint import save_checkpoint
 from plidenet.degradation import anisotropic_gaussian, degrade, isotropic_gaussian
@@ -119,12 +120,30 @@ def test_the_average_is_what_testing_measures_and_saves(bench, learned, run_scri
     lr = read(bench.benchmark / "LRblur/x2/sig0.8_cat.png")
     with torch.no_grad():
         sr, kernel = SelfEnsemble(net)(lr[None] / 255)
-    saved = read(bench.folder / "results/ours/Set5/sig0.8_cat.png")
+    saved = read(bench.folder / "results/ours+/Set5/sig0.8_cat.png")
     assert ((255 * sr[0].clamp(0, 1)).round() - saved).abs().max() <= 1
-    array = np.load(bench.folder / "results/ours/Set5/kernels/sig0.8_cat.npy")
+    array = np.load(bench.folder / "results/ours+/Set5/kernels/sig0.8_cat.npy")
     np.testing.assert_allclose(array, kernel[0, 0], atol=1e-6)
     assert "PL_IDENet+, scale 2" in ended.out
-    assert "eight orientations of each image averaged" in bench.text("ours/table.md")
+    assert "eight orientations of each image averaged" in bench.text("ours+/table.md")
+
+
+def test_the_ensemble_leaves_the_results_of_the_plain_network_alone(bench, run_script):
+    file, ensemble = bench.options("run"), ("test.ensemble=true", "test.save_images=false")
+    assert run_script("test/test.py", "-opt", file).status == 0
+    before = tree(bench.folder / "results/run")
+    assert run_script("test/test.py", "-opt", file, *ensemble).status == 0
+    assert tree(bench.folder / "results/run") == before
+    into = ("--output", bench.folder / "results/run+")
+    refused = run_script("test/test.py", "--compare", file, *into, *ensemble)
+    assert (refused.status, "where the results of run go" in refused.err) == (2, True)
+    assert run_script("test/test.py", "--compare", file, *into).status == 0
+
+
+def test_an_ensemble_may_not_be_called_like_a_network_of_another_name(bench, run_script):
+    files = bench.options("a+"), bench.options("a", test={"ensemble": True})
+    ended = run_script("test/test.py", "--compare", *files)
+    assert ended.err == "error: 2 option files call their results a+: give each a name of its own\n"
 
 
 def read(path):

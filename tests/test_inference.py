@@ -96,6 +96,13 @@ def test_images_of_every_format_are_restored(write_options, run_script, tmp_path
         assert difference.max() <= (8 if name == "photo" else 1), name  # JPEG decoders differ
 
 
+def test_a_single_image_is_restored(write_options, run_script, tmp_path, photographs):
+    arguments = ["-input_dir", photographs[0] / "photo.JPG", "-output_dir", tmp_path / "out"]
+    ended = run_script("test/inference.py", "-opt", write_options(), *arguments)
+    assert ended.status == 0, ended.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo.png"]
+
+
 def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(
     write_options, run_script, tmp_path, photographs, learned
 ):
@@ -139,9 +146,10 @@ def test_images_that_cannot_be_restored_are_named(
 def test_inference_never_overwrites_the_images_it_reads(write_options, run_script, photographs):
     folder, _ = photographs
     before = (folder / "rgb.png").read_bytes()
-    ended = run_script("test/inference.py", "-opt", write_options(), "-input_dir", folder, "-output_dir", folder)
-    assert ended.status == 2
-    assert "choose another folder" in ended.err
+    for source in (folder, folder / "rgb.png"):
+        ended = run_script("test/inference.py", "-opt", write_options(), "-input_dir", source, "-output_dir", folder)
+        assert ended.status == 2
+        assert "choose another folder" in ended.err
     assert (folder / "rgb.png").read_bytes() == before
 
 

@@ -99,6 +99,16 @@ def test_testing_tabulates_the_scores_of_kernels_that_are_known(bench, learned, 
     assert "kernel_psnr in dB with peak 1" in bench.text("ours/kernels.md")
 
 
+def test_kernels_of_blurred_images_are_not_compared_where_nothing_was_blurred(bench, learned, run_script):
+    lr = f"datasets.test0.dataroot_LQ={bench.benchmark / 'Bic/x2'}"
+    ended = run_script("test/test.py", "-opt", learned, lr)
+    assert ended.status == 0, ended.err
+    assert "without blur: not a blind benchmark" in ended.out
+    assert "kernel_psnr" not in ended.out
+    assert list(bench.table("ours/Kernels.csv")[0])[-1] == "seconds"
+    assert not [*(bench.folder / "results/ours").glob("*kernels.*")]
+
+
 def test_one_sheet_shows_estimated_kernels_above_true_ones(bench, learned, run_script):
     run_script("test/test.py", "-opt", learned)
     sheet = read_image(bench.folder / "results/ours/Kernels_kernels.png")

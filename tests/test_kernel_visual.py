@@ -37,7 +37,7 @@ def test_kernel_visual_draws_every_kernel_in_rows_of_eight(run_script, tmp_path)
     ("array", "message"),
     [
         (None, "k.npy cannot be read as a kernel"),
-        (np.ones((3, 3), bool), "k.npy holds no kernel: it needs an array (k,k) or (N,k,k) of numbers"),
+        (np.ones((3, 3), bool), "k.npy holds no kernel: it needs to be a .npy file of an array (k,k) or (N,k,k)"),
         (np.ones(3), "k.npy holds no kernel"),
         (np.ones((3, 5)), "k.npy holds no kernel"),
         (np.ones((0, 3, 3)), "k.npy holds no kernel"),
@@ -58,5 +58,8 @@ def test_kernel_visual_refuses_missing_files_and_names_that_are_no_images(refuse
     assert refused("scripts/kernel_visual.py", "none", "--save", "out.png") == "none does not exist"
     (here / "HR").mkdir()
     assert refused("scripts/kernel_visual.py", "HR", "--save", "out.png") == "HR holds no .npy files"
+    cv2.imwrite("k.png", np.ones((3, 3), np.uint8))
+    message = "k.png cannot be read as a kernel: it needs to be a .npy file"
+    assert refused("scripts/kernel_visual.py", "k.png", "--save", "out.png").startswith(message)
     np.save(here / "k.npy", np.ones((3, 3)))
     assert "out.txt is no name for an image" in refused("scripts/kernel_visual.py", "k.npy", "--save", "out.txt")

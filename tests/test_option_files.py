@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from plidenet import build_network
+from plidenet.cli import option_parser
 from plidenet.config import load_options
 from torch import nn
 
@@ -142,6 +143,19 @@ def test_every_shipped_file_loads_and_builds_its_network(monkeypatch, path):
     if path in OF_PAPER:
         assert sum(parameter.numel() for parameter in net.parameters()) == PARAMETERS[options.scale]
         assert options.border == options.scale
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_example_of_the_help_works_with_every_shipped_file(path):
+    (overrides,) = (action for action in option_parser(None, "")._actions if action.dest == "overrides")
+    options = load_options(path, overrides.help.removeprefix("e.g. ").split())
+    assert (options.train.niter, options.train.lr_G) == (2000, 2e-4)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_weights_that_ship_are_not_called_untrained(path):
+    weights = load_options(path).path.pretrain_model_G
+    assert "# not trained yet" not in path.read_text() or not weights.exists()
 
 
 def test_files_ship_for_both_settings():

@@ -155,12 +155,13 @@ def test_a_whole_benchmark_has_lmdbs_and_a_section_to_paste(run_script, source, 
     (source / "bird.png").unlink()
     save = tmp_path / "data sets: #1"
     options = ("--name", "Set 2", "--scale", 4, "--save", save, "--format", format)
-    more = ("--setting2", "--seed", 3) if setting == "setting2" else ()
+    more = ("--setting2", "--seed", 3, "--section", "test2") if setting == "setting2" else ()
     done = run_script("scripts/build_benchmark.py", "--source", source, *options, *more)
     assert done.status == 0, done.err
     network = "name: a\nscale: 4\nnetwork_G: {which_model_G: Bicubic, setting: {}}\ndatasets:\n"
     (tmp_path / "options.yml").write_text(network + done.out)
-    section = load_options(tmp_path / "options.yml").datasets["test1"]
+    ((key, section),) = load_options(tmp_path / "options.yml").datasets.items()
+    assert key == ("test2" if setting == "setting2" else "test1")
     folder = save / "Set 2" / setting
     assert (section.name, section.mode) == ("Set 2", "LQGT")
     assert (section.dataroot_GT, section.dataroot_LQ) == (folder / "HR_x4.lmdb", folder / "LRblur_x4.lmdb")

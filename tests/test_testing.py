@@ -212,7 +212,7 @@ def test_lr_images_alone_are_restored_and_not_measured(write_options, run_script
     ("changes", "message"),
     [
         ({"network_G": LEARNED}, "PL_IDENet needs weights: set path.pretrain_model_G"),
-        ({"network_G": LEARNED, "path": {"pretrain_model_G": "/none/x2.pth"}}, "no checkpoint at /none/x2.pth"),
+        ({"network_G": LEARNED, "path": {"pretrain_model_G": "/none/x2.pth"}}, "/x2.pth; path.pretrain_model_G names"),
         ({"datasets": {}}, "testing needs a section datasets.test1"),
         ({"device": "cuda:77"}, "device 'cuda:77' cannot be used"),
         ({"nmae": "run"}, "unknown field nmae; did you mean 'name'?"),
@@ -239,6 +239,19 @@ def test_bad_data_are_found_before_the_first_image(write_options, run_script, tm
     assert ended.status == 2
     assert message in ended.err
     assert not (tmp_path / "results").exists()
+
+
+def test_every_missing_set_is_named_by_its_field_and_how_to_leave_it_out(write_options, run_script):
+    one = ("datasets.test2.dataroot_LQ=/none",)
+    both = (*one, "datasets.test1.dataroot_GT=/gone", "datasets.test1.dataroot_LQ=/gone")
+    first = "datasets.test1.dataroot_GT: no LMDB or folder at /gone"
+    second = "datasets.test2.dataroot_LQ: no LMDB or folder at /none; scripts/build_benchmark.py makes benchmarks"
+    for overrides, message in (
+        (one, f"{second}; datasets.test2=~ leaves out what is missing"),
+        (both, f"{first}, {second}"),
+    ):
+        ended = run_script("test/test.py", "-opt", write_options(), *overrides)
+        assert (ended.status, ended.err) == (2, f"error: {message}\n")
 
 
 def test_diverged_weights_are_named(write_options, run_script, benchmark, learned):

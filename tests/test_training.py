@@ -161,7 +161,7 @@ def test_fine_tuning_takes_what_fits_and_lists_the_rest(run, caplog):
         run.trainer("name=tuned", "network_G.setting.num_wiener_filters=5", weights)
     with caplog.at_level("INFO", "plidenet"):
         run.trainer("name=tuned", "network_G.setting.num_wiener_filters=5", "path.strict_load=false", weights)
-    assert "left as they were: wiener.log_strengths, wiener.mixture" in caplog.text
+    assert "2 left as they were (wiener.log_strengths, wiener.mixture)" in caplog.text
 
 
 @pytest.mark.parametrize(

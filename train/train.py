@@ -17,6 +17,7 @@ def main() -> None:
 
     from plidenet import distributed
     from plidenet.config import describe_changes, load_options
+    from plidenet.data.build import require_images
     from plidenet.device import choose_device
     from plidenet.logs import log_to_file, log_to_screen
     from plidenet.training import Trainer
@@ -24,6 +25,7 @@ def main() -> None:
     if distributed.is_main():
         log_to_screen()
     options = load_options(arguments.opt, arguments.overrides)
+    require_images({key: section for key, section in options.datasets.items() if not key.startswith("test")})
     with distributed.process_group(choose_device(options), options.dist_timeout):
         trainer = Trainer(options, Path(arguments.opt))
         if distributed.is_main():

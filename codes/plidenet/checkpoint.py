@@ -39,8 +39,9 @@ class CheckpointInfo:
     missing: list[str] = field(repr=False)
 
     def __str__(self) -> str:
-        text = f"{self.format} format, {self.weights}: {len(self.taken)} tensors taken, {len(self.ignored)} ignored"
-        return f"{text}, {len(self.missing)} left as they were ({_some(self.missing)})" if self.missing else text
+        text = f"{self.format} format, {self.weights}: {len(self.taken)} tensors taken"
+        told = [("ignored", self.ignored), ("left as they were", self.missing)]
+        return ", ".join([text, *(f"{len(names)} {what} ({_some(names)})" for what, names in told if names)])
 
 
 def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool = True) -> CheckpointInfo:

@@ -51,7 +51,7 @@ class Dataset:
     dataroot_kernel: Path | None = option(None, "folder of true kernels, <name>.npy")
     batch_size: int = option(16, "images per step, over all processes")
     GT_size: int | None = option(None, "side of the HR crop in training, a multiple of the scale")
-    n_workers: int = option(4, "loader processes; 0 loads in the training process")
+    n_workers: int = option(4, "loader processes, no more than there are CPUs; 0 loads in the training process")
     use_flip: bool = option(True, "random flips in training")
     use_rot: bool = option(True, "random transposition in training")
 
@@ -66,11 +66,17 @@ class Dataset:
 
     def __post_init__(self) -> None:
         require_folder_name(self.name)
-        require(self.mode == "LQ" or self.dataroot_GT is not None, "dataroot_GT", f"is needed with mode {self.mode}")
-        require(self.mode == "GT" or self.dataroot_LQ is not None, "dataroot_LQ", f"is needed with mode {self.mode}")
+        for name, root in self.images.items():
+            require(root is not None, name, f"is needed with mode {self.mode}")
         require(self.batch_size > 0, "batch_size", "must be positive")
         require(self.n_workers >= 0, "n_workers", "must not be negative")
         require(self.GT_size is None or self.GT_size > 0, "GT_size", "must be positive")
+
+    @property
+    def images(self) -> dict[str, Path]:
+        """The LMDBs or folders that the mode needs, by the names of their fields."""
+        names = [f"dataroot_{kind}" for kind in ("GT", "LQ") if kind in self.mode]
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +99,7 @@ class Paths:
         None, "training state to resume from; auto: the run's newest, or a fresh start where there is none"
     )
     experiments_root: Path = option(Path("experiments"), "training writes <experiments_root>/<name>")
-    results_root: Path = option(Path("results"), "testing writes <results_root>/<name>")
+    results_root: Path = option(Path("results"), "testing writes <results_root>/<name>, or <name>+ (test.ensemble)")
 
     accepted: ClassVar[Mapping[str, str]] = {
         "root": "paths are relative to the project's root",
@@ -188,6 +194,11 @@ class Options:
     def border(self) -> int:
         """Pixels cut from each side before measuring."""
         return self.scale if self.crop_border is None else self.crop_border
+
+    @property
+    def results_folder(self) -> Path:
+        """Where testing writes, the self-ensemble beside the plain network."""
+        return self.path.results_root / (self.name + ("+" if self.test.ensemble else ""))
 
     @property
     def network_setting(self) -> dict[str, Any]:

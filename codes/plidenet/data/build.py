@@ -1,5 +1,6 @@
 """From the options of a data set to the data set."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from plidenet import config
@@ -20,17 +21,41 @@ def build_dataset(options: config.DatasetOptions, scale: int, training: bool) ->
         UserError: missing files, HR and LR that do not match, images smaller than the crop or, where they are
             restored, of names that are no plain file names.
     """
-    arguments: dict[str, Any] = {"scale": scale} if options.mode == "LQGT" else {}
-    if options.mode != "LQ":
-        arguments["dataroot_GT"] = options.dataroot_GT
+    arguments: dict[str, Any] = {**options.images}
+    if options.mode == "LQGT":
+        arguments["scale"] = scale
     if options.mode != "GT":
-        arguments |= {"dataroot_LQ": options.dataroot_LQ, "dataroot_kernel": options.dataroot_kernel}
+        arguments["dataroot_kernel"] = options.dataroot_kernel
     if training:
         arguments |= {"GT_size": options.GT_size, "use_flip": options.use_flip, "use_rot": options.use_rot}
     dataset = DATASETS.build(options.mode, **arguments)
     if not training:
         require_file_names(dataset)
     return dataset
+
+
+def require_images(sections: Mapping[str, config.DatasetOptions]) -> None:
+    """UserError that names every set whose images are missing, and what to do.
+
+    Args:
+        sections: those under `datasets` that are to be built, by their names there.
+    """
+    missing: dict[str, str] = {}
+    for key, section in sections.items():
+        for field, root in section.images.items():
+            if not root.exists():
+                missing.setdefault(key, f"datasets.{key}.{field}: no LMDB or folder at {root}")
+    if not missing:
+        return
+    benchmarks = [key for key in missing if not key.startswith("train")]
+    parts = [", ".join(missing.values())]
+    if len(benchmarks) < len(missing):
+        parts.append("name images of your own to train on")
+    if benchmarks:
+        parts.append("scripts/build_benchmark.py makes benchmarks")
+    if benchmarks and len(missing) < len(sections):
+        parts.append(" ".join(f"datasets.{key}=~" for key in benchmarks) + " leaves out what is missing")
+    raise UserError("; ".join(parts))
 
 
 def require_file_names(dataset: GTDataset | LQDataset | LQGTDataset) -> None:

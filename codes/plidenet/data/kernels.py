@@ -23,11 +23,11 @@ def read_kernels(path: Path) -> np.ndarray:
 def _read(path: Path, shape: str, dimensions: list[int]) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"{path} is not a file")
+    needed = f"it needs to be a .npy file of an array {shape} of numbers, k odd, with a positive sum"
     try:
         array = np.load(path, allow_pickle=False)
-    except Exception as error:  # numpy raises anything over damaged files
-        raise UserError(f"{path} cannot be read as a kernel: {error}") from error
-    needed = f"it needs an array {shape} of numbers, k odd, with a positive sum"
+    except Exception as error:  # numpy raises anything over damaged files, and takes most others for pickles
+        raise UserError(f"{path} cannot be read as a kernel: {needed}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in dimensions:
         raise UserError(f"{path} holds no kernel: {needed}")
     with np.errstate(over="ignore"):

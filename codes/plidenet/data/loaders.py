@@ -1,6 +1,7 @@
 """Loaders: endless shuffled batches for training, single images in order for evaluation."""
 
 import atexit
+import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ def build_train_loader(
     Args:
         dataset: the images, with a crop size.
         batch_size: images in a batch, over all processes.
-        n_workers: processes that read images, where there is no cache.
+        n_workers: processes that read images, where there is no cache; see `worker_count`.
         seed: of orders, crops and orientations.
         device: what training computes on.
         start: the first batch's number.
@@ -109,11 +110,12 @@ def build_train_loader(
         if not isinstance(dataset, GTDataset):
             raise UserError("data.cache serves training sets of mode GT only")
         return PackedBatches(dataset, batches, device if cache == "gpu" else torch.device("cpu"))
+    workers = worker_count(n_workers)
     return DataLoader(
         dataset,
         batch_sampler=batches,
-        num_workers=n_workers,
-        prefetch_factor=4 if n_workers else None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
         worker_init_fn=leave_interrupts_alone,
     )
@@ -122,9 +124,16 @@ def build_train_loader(
 def build_eval_loader(dataset: Dataset[dict[str, Any]], n_workers: int) -> DataLoader[dict[str, Any]]:
     """Single samples in order, without a batch axis; of several processes each takes every world_size-th."""
     share = range(distributed.rank(), len(dataset), distributed.world_size())  # type: ignore[arg-type]
+    workers = worker_count(n_workers)
     return DataLoader(
-        dataset, batch_size=None, sampler=share, num_workers=n_workers, worker_init_fn=leave_interrupts_alone
+        dataset, batch_size=None, sampler=share, num_workers=workers, worker_init_fn=leave_interrupts_alone
     )
+
+
+def worker_count(n_workers: int) -> int:
+    """So many loader processes, but no more than this process may use CPUs: they would only wait for each other."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(n_workers, cpus)
 
 
 def leave_interrupts_alone(worker: int) -> None:

@@ -14,7 +14,7 @@ from plidenet.archs import build_network
 from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.checkpoint import load_checkpoint
 from plidenet.config import Options
-from plidenet.data.build import build_dataset
+from plidenet.data.build import build_dataset, require_images
 from plidenet.data.datasets import GTDataset
 from plidenet.data.loaders import build_eval_loader
 from plidenet.errors import UserError
@@ -60,6 +60,7 @@ def prepare(options: Options, device: torch.device) -> Candidate:
             raise UserError(f"datasets.{key} needs LR images: mode LQGT, or LQ to restore without measuring")
     if not sections:
         raise UserError("testing needs a section datasets.test1")
+    require_images(sections)
     sets = {}
     for section in sections.values():
         images = build_dataset(section, options.scale, False)
@@ -87,9 +88,12 @@ def load_network(options: Options, weights: Path | None = None) -> nn.Module:
         UserError: an unknown network or argument, missing or unfitting weights.
     """
     net = build_network(options.network_G.which_model_G, **options.network_setting)
-    weights = weights or options.path.pretrain_model_G
-    if weights is not None:
-        log.info("%s", load_checkpoint(net, weights, options.path.strict_load))
+    path = weights or options.path.pretrain_model_G
+    if path is not None:
+        if weights is None and not path.is_file():
+            hint = "path.pretrain_model_G names the weights: your run's best_G.pth, for example"
+            raise UserError(f"no checkpoint at {path}; {hint}")
+        log.info("%s", load_checkpoint(net, path, options.path.strict_load))
     elif any(True for _ in net.parameters()):
         raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G")
     return net

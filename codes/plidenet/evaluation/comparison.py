@@ -40,15 +40,15 @@ def require_comparable(candidates: Sequence[Candidate]) -> None:
             name, known = data.setdefault(section.name, (options.name, roots))
             if roots != known:
                 raise UserError(f"the set {section.name} of {options.name} is not the one of {name}: other folders")
-    name, times = Counter(candidate.options.name for candidate in candidates).most_common(1)[0]
+    name, times = Counter(candidate.options.results_folder.name for candidate in candidates).most_common(1)[0]
     if times > 1:
-        raise UserError(f"{times} option files have the name {name}: they would overwrite each other's results")
+        raise UserError(f"{times} option files call their results {name}: give each a name of its own")
 
 
 def require_own_folder(folder: Path, candidates: Sequence[Candidate]) -> None:
     """UserError where a comparison would overwrite the tables of one of the candidates."""
     for options in (candidate.options for candidate in candidates):
-        if folder.resolve() == (options.path.results_root / options.name).resolve():
+        if folder.resolve() == options.results_folder.resolve():
             raise UserError(f"the comparison cannot go to {folder}, where the results of {options.name} go")
 
 
@@ -104,7 +104,7 @@ def footnotes(
         "",
         *notes.degradations(sets),
         *(line for name, one in zip(labels, measurements, strict=True) for line in notes.procedure(name, one)),
-        "- Measured rows: multiply-adds for an LR image of 64x64; seconds of the network alone, mean over all images, "
+        "- Measured rows: multiply-adds for an LR image of 64x64; seconds of the network alone, median of all images, "
         f"and the most memory that an image took, on {cost.device}.",
     ]
     if published:

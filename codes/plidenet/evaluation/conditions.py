@@ -24,13 +24,13 @@ class Conditions:
             Published scores are of one of the two. Gaussian8 is the same whoever makes it; random kernels are not: a
             set of setting 2 that was made here, by whichever downsampling, has other kernels than the published one
             and so other scores, even with the same HR images and name.
-        downsample: how blurred images were downsampled, see `plidenet.degradation.degrade`.
+        downsample: how blurred images were downsampled, see `plidenet.degradation.degrade`; None without blur.
     """
 
     text: str
     widths: tuple[float, ...] = ()
     setting: int | None = None
-    downsample: Downsampling = "bicubic"
+    downsample: Downsampling | None = "bicubic"
 
 
 def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) -> Conditions:
@@ -47,7 +47,7 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
     assert dataset.dataroot_LQ is not None
     kind, folder = _kind_and_folder(dataset.dataroot_LQ, scale)
     if kind == "Bic":
-        return Conditions(f"{BICUBIC} without blur: not a blind benchmark")
+        return Conditions(f"{BICUBIC} without blur: not a blind benchmark", downsample=None)
     made = read_manifest(folder).get(f"x{scale}")
     if made and made.get("setting") == 1:
         return _isotropic(made["sigmas"], f"{made['ksize']}x{made['ksize']}, ", f"says {MANIFEST}", scale)

@@ -75,10 +75,13 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         NotFinite: the output is not finite, as with diverged weights.
         OutOfMemory: the image is too large.
     """
-    image = to_float(lr[None], device)
-    start = _now(device)
     try:
+        image = to_float(lr[None], device)
+        start = _now(device)
         sr, kernel = net(image)
+        seconds = _now(device) - start
+        finite = bool(sr.isfinite().all())
+        restored = to_uint8(sr[0])
     except ValueError as error:
         raise UserError(f"{key}: {error}") from error
     except (MemoryError, RuntimeError) as error:
@@ -86,10 +89,9 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
             raise
         height, width = lr.shape[-2:]
         raise OutOfMemory(f"{key}: the memory of {device} does not suffice for {height}x{width} LR pixels") from error
-    seconds = _now(device) - start
-    if not sr.isfinite().all():
+    if not finite:
         raise NotFinite(f"{key}: the network's output is not finite; its weights have diverged")
-    return Restored(key, to_uint8(sr[0]), None if kernel is None else kernel[0, 0].float().cpu(), seconds)
+    return Restored(key, restored, None if kernel is None else kernel[0, 0].float().cpu(), seconds)
 
 
 def evaluate(

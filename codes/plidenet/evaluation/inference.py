@@ -19,19 +19,20 @@ log = logging.getLogger(__name__)
 
 
 def infer(options: Options, source: Path, target: Path, weights: Path | None) -> None:
-    """Restore every image of a folder: <target>/<image>.png and <target>/kernels/<image>.npy and .png.
+    """Restore one image or every image of a folder: <target>/<image>.png and <target>/kernels/<image>.npy and .png.
 
     Args:
         options: the network (and device) to use; the data sets are not looked at.
-        source: folder of LR images: PNG, JPEG, BMP, WebP, TIFF, gray and with alpha too.
+        source: LR image, or folder of them: PNG, JPEG, BMP, WebP, TIFF, gray and with alpha too.
         target: folder to write to.
         weights: instead of the option file's.
 
     Raises:
-        UserError: missing weights or images, unreadable, too small or too large ones, or the two folders are one.
+        UserError: missing weights or images, unreadable, too small or too large ones, or the folders of both are one.
     """
-    files = named_images(source)
-    if source.resolve() == target.resolve():
+    single = source.is_file()
+    files = {source.stem: source} if single else named_images(source)
+    if (source.parent if single else source).resolve() == target.resolve():
         raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
     device = choose_device(options)
     net = as_tested(load_network(options, weights), options).to(device).eval()

@@ -58,15 +58,16 @@ class KernelMeter:
     """Measures the kernel of every restored image whose true kernel and HR image are known: a `keep` of `evaluate`.
 
     Args:
-        downsample: how the LR images were downsampled, see `plidenet.degradation.degrade`.
+        downsample: how the LR images were downsampled after the blur, see `plidenet.degradation.degrade`; None where
+            they were not blurred: no kernel is the true one then.
     """
 
-    def __init__(self, downsample: Downsampling) -> None:
+    def __init__(self, downsample: Downsampling | None) -> None:
         self.downsample = downsample
         self._share: list[KernelPair] = []
 
     def __call__(self, restored: Restored, sample: Mapping) -> None:
-        if restored.kernel is not None and "kernel" in sample and "gt" in sample:
+        if self.downsample is not None and restored.kernel is not None and "kernel" in sample and "gt" in sample:
             score = score_kernel(restored.kernel, sample["kernel"], sample["gt"], sample["lq"], self.downsample)
             pair = KernelPair(restored.key, restored.kernel.numpy(), sample["kernel"].numpy(), score)
             self._share.append(pair)

@@ -18,7 +18,7 @@ class Cost:
     Attributes:
         parameters: their number.
         multiply_adds: of one LR image of 64x64 pixels, in all its orientations with a self-ensemble.
-        seconds: mean time of the network alone over all images.
+        seconds: median time of the network alone over all images.
         peak_memory: in bytes, see `plidenet.evaluation.memory.PeakMemory`; of several processes the greatest.
         device: what that was measured on.
     """

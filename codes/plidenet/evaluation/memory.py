@@ -8,6 +8,12 @@ import torch
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 CGROUP = Path("/sys/fs/cgroup")
+SAID = (  # by torch's allocator on a CPU, by cuFFT, by cuBLAS and cuDNN, and by CUDA, where memory ran out
+    "DefaultCPUAllocator",
+    "CUFFT_ALLOC_FAILED",
+    "STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
 RESET_PEAK = "5"  # see proc(5)
 
 
@@ -62,7 +68,7 @@ def free_memory(device: torch.device) -> int | None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error of torch or Python says that memory ran out, on a GPU or a CPU."""
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or any(said in str(error) for said in SAID)
 
 
 def _cgroup_room() -> int | None:

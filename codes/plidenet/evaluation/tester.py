@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 
 import torch
 
@@ -31,7 +31,7 @@ NOTHING = "Nothing was measured: no set has HR images."
 
 
 def test(options: Options) -> str:
-    """Measure the network on every set that is not for training, and write results/<name>.
+    """Measure the network on every set that is not for training, and fill `options.results_folder`.
 
     The folder gets table.md and table.csv; widths.md and widths.csv for sets with several kernel widths; kernels.md and
     kernels.csv where true kernels are known; perceptual.md and perceptual.csv with `test.perceptual`; <set>.csv with
@@ -86,7 +86,7 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
 def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     """Restore all images of a candidate and measure them; None, and no earlier tables left, where nothing can be."""
     options = candidate.options
-    folder = options.path.results_root / options.name
+    folder = options.results_folder
     size = complexity.count(candidate.net)
     net = as_tested(candidate.net, options).to(device)
     peak = PeakMemory(device)
@@ -112,9 +112,9 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
             clear_tables(folder)
         return None
     memory = _greatest(peak.bytes)
-    mean_seconds = fmean(distributed.gather_interleaved(seconds))
+    median_seconds = median(distributed.gather_interleaved(seconds))  # the first ones of a GPU are warming up
     multiply_adds = size.multiply_adds * (len(ORIENTATIONS) if options.test.ensemble else 1)
-    cost = Cost(size.parameters, multiply_adds, mean_seconds, memory, describe(device))
+    cost = Cost(size.parameters, multiply_adds, median_seconds, memory, describe(device))
     tiled = any(isinstance(module, Tiled) for module in net.modules())
     return Measurement(options, sets, cost, tiled, candidate.metrics)
 
@@ -122,7 +122,7 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
 def _report(measurement: Measurement) -> str:
     if not distributed.is_main():
         return ""
-    return write_report(measurement.options.path.results_root / measurement.options.name, measurement)
+    return write_report(measurement.options.results_folder, measurement)
 
 
 def describe(device: torch.device) -> str:

@@ -1,0 +1,19 @@
+"""How many processes load images."""
+
+import pytest
+import torch
+from plidenet.data.loaders import build_eval_loader, build_train_loader, worker_count
+
+
+@pytest.mark.parametrize(("n_workers", "started"), [(0, 0), (1, 1), (2, 2), (4, 2)])
+def test_no_more_processes_load_than_there_are_cpus(monkeypatch, n_workers, started):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 3}, raising=False)
+    train = build_train_loader(range(9), batch_size=3, n_workers=n_workers, seed=0, device=torch.device("cpu"))
+    assert train.num_workers == build_eval_loader(range(9), n_workers).num_workers == started
+
+
+@pytest.mark.parametrize(("cpus", "started"), [(3, 3), (None, 1)])
+def test_some_systems_tell_the_number_of_cpus_alone_or_nothing(monkeypatch, cpus, started):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: cpus)
+    assert worker_count(4) == started

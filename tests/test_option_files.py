@@ -195,7 +195,7 @@ def test_testing_files_have_the_sets_of_the_published_tables(path):
         assert names == ["Set5", "Set14", "BSD100", "Urban100", "Manga109"]
         assert all(f"_x{options.scale}." in dataset.dataroot_LQ.name for dataset in options.datasets.values())
     else:
-        assert names == ["DIV2KRK"]
+        assert names == ["DIV2KRK", "Set14", "BSD100"]
         assert options.datasets["test1"].dataroot_LQ.name == f"lr_x{options.scale}"
 
 

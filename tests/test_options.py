@@ -153,6 +153,7 @@ network_G: {which_model_G: Bicubic, setting: {}}
         ("datasets.tset2={name: x, mode: LQ, dataroot_LQ: x}", r"datasets\.tset2 must be named train, val.. or test"),
         ("datasets.test1.GT_size=30", r"datasets\.test1\.GT_size is 30, no multiple of the scale 4"),
         ("network_G.setting.scale=2", r"network_G\.setting\.scale is 2, but scale is 4"),
+        ("path.pretrain_scale=2", r"path\.pretrain_scale is 2, but scale is 4: only 4 can be halved"),
         ("crop_border=-1", r"crop_border must not be negative"),
         ("degradation.ksize=20", r"degradation\.ksize must be odd"),
         ("degradation.ksize=-3", r"degradation\.ksize must be odd and positive"),

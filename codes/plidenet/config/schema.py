@@ -95,6 +95,9 @@ class Paths:
 
     pretrain_model_G: Path | None = option(None, "weights to start from or to test")
     strict_load: bool = option(True, "refuse weights that do not fit exactly")
+    pretrain_scale: Literal[2, 3, 4] | None = option(
+        None, "scale of those weights, if not this one: those of 4 can be halved to start at 2 (archs/halve_scale.py)"
+    )
     resume_state: Path | Literal["auto"] | None = option(
         None, "training state to resume from; auto: the run's newest, or a fresh start where there is none"
     )
@@ -171,6 +174,9 @@ class Options:
                 self._require_crop(f"datasets.{key}.GT_size", dataset.GT_size)
             free = key.startswith("train") or dataset.name not in RESULT_TABLES
             require(free, f"datasets.{key}.name", f"cannot be {dataset.name}: a table of the results is called so")
+        source = self.path.pretrain_scale
+        fits = source in (None, self.scale) or (source, self.scale) == (4, 2)
+        require(fits, "path.pretrain_scale", f"is {source}, but scale is {self.scale}: only 4 can be halved, to 2")
         scale = self.network_G.setting.get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
         names = [dataset.name for key, dataset in self.datasets.items() if not key.startswith("train")]

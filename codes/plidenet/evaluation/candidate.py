@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 
 from plidenet.archs import build_network
 from plidenet.archs.pl_idenet import PLIDENet
-from plidenet.checkpoint import load_checkpoint
 from plidenet.config import Options
 from plidenet.data.build import build_dataset, require_images
 from plidenet.data.datasets import GTDataset
@@ -22,6 +21,7 @@ from plidenet.evaluation.conditions import Conditions, find_conditions
 from plidenet.evaluation.ensemble import SelfEnsemble
 from plidenet.evaluation.tiling import Tiled
 from plidenet.metrics.perceptual import PerceptualMetric, load_perceptual
+from plidenet.pretrained import load_pretrained
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def load_network(options: Options, weights: Path | None = None) -> nn.Module:
         if weights is None and not path.is_file():
             hint = "path.pretrain_model_G names the weights: your run's best_G.pth, for example"
             raise UserError(f"no checkpoint at {path}; {hint}")
-        log.info("%s", load_checkpoint(net, path, options.path.strict_load))
+        log.info("%s", load_pretrained(net, path, options))
     elif any(True for _ in net.parameters()):
         raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G")
     return net

@@ -17,12 +17,13 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from plidenet import distributed
 from plidenet.archs import build_network, compile_network
-from plidenet.checkpoint import load_checkpoint, save_checkpoint
+from plidenet.checkpoint import save_checkpoint
 from plidenet.config import Options, describe_changes, describe_differences
 from plidenet.data.loaders import loader_deaths_told
 from plidenet.device import choose_device, tf32, to_float
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
+from plidenet.pretrained import load_pretrained
 from plidenet.training.degrader import RandomDegrader
 from plidenet.training.ema import build_ema
 from plidenet.training.experiment import Experiment
@@ -60,12 +61,12 @@ class Trainer:
         self.validation_due = False
 
         torch.manual_seed(self.seed)
-        self.net = build_network(options.network_G.which_model_G, **options.network_setting).to(self.device)
+        self.net = build_network(options.network_G.which_model_G, **options.network_setting)
+        if (start := options.path.pretrain_model_G) is not None:
+            log.info("%s: %s", start, load_pretrained(self.net, start, options))
+        self.net.to(self.device)
         if options.train.channels_last:
             self.net.to(memory_format=torch.channels_last)
-        if options.path.pretrain_model_G is not None:
-            found = load_checkpoint(self.net, options.path.pretrain_model_G, options.path.strict_load)
-            log.info("%s: %s", options.path.pretrain_model_G, found)
         self.model = compile_network(self.net) if options.train.compile else self.net
         self.ema = build_ema(self.net, options.train.ema_decay) if options.train.ema_decay else None
         self.losses = build_losses((loss.type, loss.weight) for loss in options.train.losses)

@@ -1,0 +1,110 @@
+"""Starting at x2 from weights of x4: each part does at half the size what it did; the whole beats bicubic at once."""
+
+import pytest
+import torch
+from conftest import ROOT
+from plidenet.archs.halve_scale import halve_scale
+from plidenet.checkpoint import save_checkpoint
+from plidenet.config import load_options
+from plidenet.degradation import degrade, imresize, isotropic_gaussian
+from plidenet.errors import UserError
+from plidenet.evaluation.candidate import load_network
+from skimage import data
+from torch.nn import functional as F
+from training_setup import Run, assert_identical
+
+X2 = ROOT / "options/setting1/test/test_setting1_x2_E.yml"
+FAMILY = ["PL_IDENet", "PL_IDENet_E"]
+
+
+@pytest.fixture
+def halved(tiny_network):
+    """A network at x4 and the one at x2 made of it."""
+
+    def build(name="PL_IDENet_E", **setting):
+        source = tiny_network(name, scale=4, **setting).eval()
+        target = tiny_network(name, scale=2).eval()
+        halve_scale(source, target)
+        return source, target
+
+    return build
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_all_that_does_not_depend_on_the_scale_is_taken_over(halved, name):
+    source, target = (net.state_dict() for net in halved(name))
+    changed = {key for key in target if key not in source or not torch.equal(source[key], target[key])}
+    parts = {"estimator.to_kernel", "embedding.1", "upsampler.conv_last"}
+    if name == "PL_IDENet_E":
+        parts |= {"refinement.conv_first", "refinement.conv_last"}
+    assert {key.rpartition(".")[0] for key in changed} == parts
+
+
+@pytest.mark.parametrize("sigma", [1.6, 2.4, 3.2])
+def test_a_gaussian_kernel_gets_half_its_width(halved, sigma):
+    source, target = halved()
+    with torch.no_grad():
+        for net, factor in ((source, 1), (target, 4)):
+            net.estimator.to_kernel.weight.zero_()
+            net.estimator.to_kernel.bias.copy_(factor * isotropic_gaussian(21, sigma).log().flatten())
+        kernel = target.estimator(torch.rand(1, 3, 16, 16))
+    torch.testing.assert_close(kernel[0, 0], isotropic_gaussian(21, sigma / 2), rtol=1e-4, atol=1e-6)
+
+
+def test_the_embedding_of_a_kernel_of_half_the_width_stays(halved):
+    source, target = halved()
+    with torch.no_grad():
+        wide, narrow = (
+            net.embedding[1](isotropic_gaussian(21, sigma).flatten()) for net, sigma in ((source, 3.0), (target, 1.5))
+        )
+    torch.testing.assert_close(narrow, wide, rtol=0.02, atol=0.002)
+
+
+def test_the_refinement_on_the_lr_grid_answers_with_the_halved_image(halved):
+    source, target = halved()
+    image, embedding = torch.rand(2, 3, 32, 48), torch.rand(2, 8)
+    with torch.no_grad():
+        wanted = F.avg_pool2d(source.refinement(F.interpolate(image, scale_factor=2.0), embedding), 2)
+        torch.testing.assert_close(target.refinement(image, embedding), wanted)
+
+
+def photograph(scale, sigma):
+    """An LR image of 48x48, blurred by `sigma` HR pixels, and its HR image."""
+    size = 48 * scale
+    hr = torch.from_numpy(data.astronaut()[: 2 * size : 2, : 2 * size : 2].copy()).permute(2, 0, 1)[None] / 255
+    return degrade(hr, isotropic_gaussian(21, sigma)[None, None], scale).clamp(0, 1), hr
+
+
+def test_the_halved_shipped_weights_are_above_bicubic_without_any_training():
+    weights = ROOT / "experiments/pretrained/PL_IDENet_E_x4_setting1.pth"
+    options = load_options(X2, [f"path.pretrain_model_G={weights}", "path.pretrain_scale=4"])
+    lr, hr = photograph(2, 1.2)
+    with torch.no_grad():
+        sr, _ = load_network(options).eval()(lr)
+    errors = [(image - hr)[..., 4:-4, 4:-4].square().mean() for image in (sr, imresize(lr, 2))]
+    assert 10 * torch.log10(errors[1] / errors[0]) > 2
+
+
+def test_a_run_at_x2_starts_from_the_halved_weights(halved, tmp_path):
+    source, target = halved(kernel_init_sigma=1.0, drop_path=0.2)
+    save_checkpoint(tmp_path / "x4.pth", params=source.state_dict())
+    trainer = Run(tmp_path).trainer(f"path.pretrain_model_G={tmp_path}/x4.pth", "path.pretrain_scale=4")
+    assert_identical(dict(trainer.net.state_dict()), dict(target.state_dict()))
+
+
+def test_filter_scales_come_along(tiny_network):
+    source, target = tiny_network(scale=4, filter_scale=True), tiny_network(scale=2)
+    halve_scale(source, target)
+    assert torch.equal(target.wiener.filter_scale, source.wiener.filter_scale)
+
+
+def test_only_x4_is_halved(tiny_network):
+    with pytest.raises(ValueError, match="from x4 to x2, not from x3 to x2"):
+        halve_scale(tiny_network(scale=3), tiny_network(scale=2))
+
+
+def test_a_network_without_weights_is_refused(tmp_path):
+    (tmp_path / "any.pth").touch()
+    bicubic = "network_G={which_model_G: Bicubic, setting: {}}"
+    with pytest.raises(UserError, match="pretrain_scale is of no use with Bicubic"):
+        load_network(load_options(X2, [bicubic, f"path.pretrain_model_G={tmp_path}/any.pth", "path.pretrain_scale=4"]))

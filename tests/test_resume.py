@@ -162,6 +162,13 @@ def test_a_state_beyond_the_last_iteration_is_refused(run):
         run.trainer(AUTO, "train.niter=3")
 
 
+def test_a_finished_run_says_so_when_it_is_started_again(run, caplog):
+    run.train("train.niter=2")
+    with caplog.at_level("INFO", "plidenet"):
+        run.train(AUTO, "train.niter=2")
+    assert "nothing is left to do" in caplog.text
+
+
 def test_a_run_that_goes_on_from_an_earlier_state_leaves_the_later_ones_behind(run):
     run.train("train.niter=6")
     states = run.folder / "experiments/run/training_states"

@@ -278,6 +278,8 @@ class Trainer:
         self.validation_due = bool(state.get("validation_due"))  # older states have none
         self.last_good = state["last_good"] or state["weights"]
         log.info("resuming from %s at iteration %d", path, self.iteration)
+        if self.iteration == niter and not self.validation_due:
+            log.info("that is train.niter: nothing is left to do; a larger one goes on, another name starts a new run")
         for line in describe_differences(self.options, map(str, state["options"])):
             log.warning("not as it was when that state was saved: %s", line)
 

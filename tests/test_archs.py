@@ -4,6 +4,7 @@ import pytest
 import torch
 from plidenet import build_network
 from plidenet.archs import NETWORKS, bands, compile_network, pl_idenet
+from plidenet.archs.bands import in_bands
 from plidenet.config.schema import SMALLEST_LR
 from plidenet.degradation import degrade, imresize, isotropic_gaussian
 from plidenet.errors import UserError
@@ -168,10 +169,21 @@ def test_the_image_is_the_same_in_one_band_and_in_many(tiny_network, monkeypatch
     net, lr = tiny_network(name, scale=2).eval(), torch.rand(2, 3, 45, 38)
     with torch.inference_mode():
         whole, _ = net(lr)
-        for name in ("BAND_PIXELS", "LEAST_ROWS"):
+        for name in ("CPU_BAND", "LEAST_ROWS"):
             monkeypatch.setattr(bands, name, 1)  # as few rows as there can be
-        in_bands, _ = net(lr)
-    torch.testing.assert_close(in_bands, whole, atol=1e-5, rtol=0)
+        banded, _ = net(lr)
+    torch.testing.assert_close(banded, whole, atol=1e-5, rtol=0)
+
+
+def test_a_gpu_takes_most_images_whole_and_large_ones_in_few_bands():
+    def heights(height):
+        image, seen = torch.empty(1, height, 2048, 1, device="meta"), []  # in not being a CPU, like a GPU
+        with torch.inference_mode():
+            in_bands(lambda band, _: seen.append(band.shape[1]) or band, image, window=8)
+        return seen
+
+    assert heights(480) == [480]
+    assert heights(1200) == [488, 488, 224]
 
 
 @pytest.mark.parametrize("name", ["PL_IDENet", "PL_IDENet_E"])
@@ -278,7 +290,7 @@ def test_a_compiled_network_compiles_the_work_on_a_band(tiny_network, monkeypatc
         shapes.update(tuple(value.shape) for value in inputs if isinstance(value, torch.Tensor))
         return graph
 
-    monkeypatch.setattr(bands, "BAND_PIXELS", 1)
+    monkeypatch.setattr(bands, "CPU_BAND", 1)
     compiled = compile_network(net, dynamic=False, backend=backend)
     with torch.inference_mode():
         for one, other in zip(compiled(lr), net(lr), strict=True):

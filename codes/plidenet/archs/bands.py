@@ -1,7 +1,7 @@
 """Work on an image band by band: what is computed in between then takes little memory, and fits into a CPU's cache.
 
-That is done on a CPU without gradients. With gradients everything in between is kept anyway, and a GPU takes the whole
-image. So does a graph of torch.compile or torch.export, unless `compile_network` has made it.
+That is done without gradients; with them everything in between is kept anyway. A GPU takes wide bands, most images
+whole. So does a graph of torch.compile or torch.export with any image, unless `compile_network` has made it.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-BAND_PIXELS = 2048  # times 384 channels in float32: 3 MiB
+CPU_BAND = 2048  # pixels; times 384 channels in float32: 3 MiB
+GPU_BAND = 1_000_000  # fewer windows of 4x4 than the 65,536 that fused attention cannot take (pytorch issue 146704)
 LEAST_ROWS = 16  # of a band with a halo, which is computed twice
 
 _graphs_take_all = True
@@ -78,13 +79,17 @@ def compile_network(net: nn.Module, **options: Any) -> Callable[..., Any]:
 
 def _is_done_whole(x: Tensor) -> bool:
     in_graph = torch.compiler.is_compiling() and _graphs_take_all
-    return torch.is_grad_enabled() or in_graph or x.device.type != "cpu"
+    return torch.is_grad_enabled() or in_graph or x[..., 0].numel() <= _pixels_of_a_band(x)
+
+
+def _pixels_of_a_band(x: Tensor) -> int:
+    return CPU_BAND if x.device.type == "cpu" else GPU_BAND
 
 
 def _bands(x: Tensor, window: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
     """Of each band: its rows, those with the halo, and the former among the latter."""
     batch, height, width, _ = x.shape
-    count = max(BAND_PIXELS // (batch * width * window), 1) * window
+    count = max(_pixels_of_a_band(x) // (batch * width * window), 1) * window
     count = max(count, LEAST_ROWS) if halo else count
     for top in range(0, height, count):
         bottom = min(top + count, height)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from plidenet import build_network
+from plidenet.checkpoint import save_checkpoint
 
 torch.set_num_threads(1)  # networks this small gain nothing from threads
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -60,6 +61,19 @@ def tiny_network(scrambled):
         return scrambled(build_network(name, **setting | changes))
 
     return build
+
+
+@pytest.fixture
+def learned(tiny_network):
+    """A small PL_IDENet x2, as testing_setup.LEARNED makes it, in eval mode."""
+    return tiny_network(scale=2).eval()
+
+
+@pytest.fixture
+def weights(tmp_path, learned):
+    """The file of its weights."""
+    save_checkpoint(tmp_path / "tiny.pth", params=learned.state_dict())
+    return tmp_path / "tiny.pth"
 
 
 class Finished(NamedTuple):

@@ -7,7 +7,6 @@ from statistics import fmean, median
 
 import pytest
 from conftest import ROOT
-from plidenet.checkpoint import save_checkpoint
 from plidenet.config import DatasetOptions
 from plidenet.degradation import gaussian8_sigmas
 from plidenet.errors import UserError
@@ -26,11 +25,9 @@ def benchmark(tmp_path_factory):
 
 
 @pytest.fixture
-def learned(bench, tiny_network):
+def options(bench, weights):
     """The option file of a small PL_IDENet."""
-    net = tiny_network(scale=2)
-    save_checkpoint(bench.folder / "tiny.pth", params=net.state_dict())
-    return bench.options("ours", LEARNED, path={"pretrain_model_G": str(bench.folder / "tiny.pth")})
+    return bench.options("ours", LEARNED, path={"pretrain_model_G": str(weights)})
 
 
 def compare(run_script, *arguments):
@@ -45,8 +42,8 @@ def markdown_rows(text):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_measured_and_published_methods_stand_in_one_table(bench, learned, run_script):
-    ended = compare(run_script, bench.options("bicubic", BICUBIC, ("Set5", "Plain")), learned)
+def test_measured_and_published_methods_stand_in_one_table(bench, options, run_script):
+    ended = compare(run_script, bench.options("bicubic", BICUBIC, ("Set5", "Plain")), options)
     text = bench.text("comparison/table.md")
     assert text in ended.out
     header, _, *rows = markdown_rows(text)
@@ -61,8 +58,8 @@ def test_measured_and_published_methods_stand_in_one_table(bench, learned, run_s
     assert [line["method"] for line in lines] == [row[0] for row in rows]
 
 
-def test_each_measured_row_agrees_with_the_networks_own_tables(bench, learned, run_script):
-    compare(run_script, bench.options("bicubic"), learned)
+def test_each_measured_row_agrees_with_the_networks_own_tables(bench, options, run_script):
+    compare(run_script, bench.options("bicubic"), options)
     for line, name in zip(bench.table("comparison/table.csv")[-2:], ("bicubic", "ours"), strict=True):
         (own,) = bench.table(f"{name}/table.csv")
         assert {metric: line[f"Set5_{metric}"] for metric in METRICS} == {metric: own[metric] for metric in METRICS}
@@ -71,10 +68,10 @@ def test_each_measured_row_agrees_with_the_networks_own_tables(bench, learned, r
     assert (bench.folder / "results/ours/table.md").exists()
 
 
-def test_size_and_arithmetic_are_those_of_the_network(bench, learned, run_script, tiny_network):
+def test_size_and_arithmetic_are_those_of_the_network(bench, options, run_script, tiny_network):
     from plidenet import complexity
 
-    compare(run_script, bench.options("bicubic"), learned)
+    compare(run_script, bench.options("bicubic"), options)
     bicubic, ours = bench.table("comparison/table.csv")[-2:]
     expected = complexity.count(tiny_network(scale=2), (64, 64))
     assert bicubic["parameters"] == "0"
@@ -94,8 +91,8 @@ def test_the_notes_tell_degradation_crop_colour_and_widths(bench, run_script):
     assert "Set5: 16 images; Gaussian8" in bench.text("bicubic/table.md")
 
 
-def test_the_latex_table_has_the_rows_of_the_markdown(bench, learned, run_script):
-    compare(run_script, bench.options("bicubic"), learned)
+def test_the_latex_table_has_the_rows_of_the_markdown(bench, options, run_script):
+    compare(run_script, bench.options("bicubic"), options)
     tex = bench.text("comparison/table.tex")
     rows = [re.sub(r" *\\\\$", "", line).split(" & ") for line in tex.splitlines() if " & " in line]
     plain = [[cell.replace("\\_", "_").replace("--", "\u2013") for cell in row] for row in rows]
@@ -109,8 +106,8 @@ def test_latex_escapes_what_it_would_take_for_commands():
     assert r"50\%\_\& & \textbackslash{}x \\" in latex(["50%_&", "\\x"], [], [])
 
 
-def test_scores_by_kernel_width_average_to_those_of_the_set(bench, learned, run_script):
-    ended = compare(run_script, bench.options("bicubic", BICUBIC, ("Set5", "Plain")), learned)
+def test_scores_by_kernel_width_average_to_those_of_the_set(bench, options, run_script):
+    ended = compare(run_script, bench.options("bicubic", BICUBIC, ("Set5", "Plain")), options)
     lines = bench.table("comparison/widths.csv")
     assert {(line["method"], line["dataset"]) for line in lines} == {("Bicubic", "Set5"), ("PL_IDENet", "Set5")}
     assert [line["width"] for line in lines[:8]] == [f"{width:g}" for width in map(rounded, gaussian8_sigmas(2))]
@@ -134,9 +131,9 @@ def test_other_widths_than_the_benchmarks_get_no_published_rows_beside(tmp_path,
     assert "There are no published scores on these sets with these degradations" in bench.text("comparison/table.md")
 
 
-def test_the_comparison_goes_where_output_says_and_overrides_hold_for_all(bench, learned, run_script):
+def test_the_comparison_goes_where_output_says_and_overrides_hold_for_all(bench, options, run_script):
     file = bench.options("bicubic")
-    compare(run_script, file, learned, "crop_border=5", "--output", bench.folder / "there")
+    compare(run_script, file, options, "crop_border=5", "--output", bench.folder / "there")
     assert not (bench.folder / "results/comparison").exists()
     names = {"table.csv", "table.md", "table.tex", "widths.csv", "widths.md"}
     assert {path.name for path in (bench.folder / "there").iterdir()} == names

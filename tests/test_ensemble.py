@@ -5,30 +5,16 @@ import pytest
 import torch
 from conftest import tree
 from plidenet import complexity
-from plidenet.checkpoint import save_checkpoint
 from plidenet.degradation import anisotropic_gaussian, degrade, isotropic_gaussian
 from plidenet.evaluation.ensemble import ORIENTATIONS, SelfEnsemble
 from skimage import data
-from testing_setup import LEARNED, Bench, make_benchmark
+from testing_setup import LEARNED
 from torch import nn
 
 
 @pytest.fixture
 def image():
     return torch.rand(2, 3, 20, 26, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, make_benchmark(tmp_path, [0.8, 1.6]))
-
-
-@pytest.fixture
-def learned(bench, tiny_network):
-    """The path section of an option file, and the network that it names."""
-    net = tiny_network(scale=2).eval()
-    save_checkpoint(bench.folder / "tiny.pth", params=net.state_dict())
-    return {"pretrain_model_G": str(bench.folder / "tiny.pth")}, net
 
 
 def test_there_are_eight_different_orientations_and_each_is_undone(image):
@@ -113,13 +99,13 @@ def test_an_estimate_in_each_orientation_averages_to_the_kernel_that_was_there()
     assert (kernel - isotropic_gaussian(21, 2.0)).abs().sum() > 0.5
 
 
-def test_the_average_is_what_testing_measures_and_saves(bench, learned, run_script):
-    weights, net = learned
-    ended = run_script("test/test.py", "-opt", bench.options("ours", LEARNED, path=weights, test={"ensemble": True}))
+def test_the_average_is_what_testing_measures_and_saves(bench, learned, weights, run_script):
+    path = {"pretrain_model_G": str(weights)}
+    ended = run_script("test/test.py", "-opt", bench.options("ours", LEARNED, path=path, test={"ensemble": True}))
     assert ended.status == 0, ended.err
     lr = read(bench.benchmark / "LRblur/x2/sig0.8_cat.png")
     with torch.no_grad():
-        sr, kernel = SelfEnsemble(net)(lr[None] / 255)
+        sr, kernel = SelfEnsemble(learned)(lr[None] / 255)
     saved = read(bench.folder / "results/ours+/Set5/sig0.8_cat.png")
     assert ((255 * sr[0].clamp(0, 1)).round() - saved).abs().max() <= 1
     array = np.load(bench.folder / "results/ours+/Set5/kernels/sig0.8_cat.npy")
@@ -152,14 +138,14 @@ def read(path):
     return torch.from_numpy(read_image(path)).permute(2, 0, 1).float()
 
 
-def test_the_ensemble_has_its_own_row_with_a_plus_and_eight_times_the_arithmetic(bench, learned, run_script):
-    weights, net = learned
-    plain = bench.options("plain", LEARNED, path=weights)
-    plus = bench.options("plus", LEARNED, path=weights, test={"ensemble": True})
+def test_the_ensemble_has_its_own_row_with_a_plus_and_eight_times_the_arithmetic(bench, learned, weights, run_script):
+    path = {"pretrain_model_G": str(weights)}
+    plain = bench.options("plain", LEARNED, path=path)
+    plus = bench.options("plus", LEARNED, path=path, test={"ensemble": True})
     ended = run_script("test/test.py", "--compare", plain, plus)
     assert ended.status == 0, ended.err
     one, other = bench.table("comparison/table.csv")
     assert (one["method"], other["method"]) == ("PL_IDENet", "PL_IDENet+")
     assert one["Set5_psnr_y"] != other["Set5_psnr_y"]
-    assert int(other["multiply_adds"]) == 8 * int(one["multiply_adds"]) == 8 * complexity.count(net).multiply_adds
+    assert int(other["multiply_adds"]) == 8 * int(one["multiply_adds"]) == 8 * complexity.count(learned).multiply_adds
     assert one["parameters"] == other["parameters"]

@@ -5,18 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 import yaml
-from conftest import TINY
 from PIL import Image
 from plidenet import build_network
-from plidenet.checkpoint import save_checkpoint
 from skimage import data
-
-LEARNED = {
-    "which_model_G": "PL_IDENet",
-    "setting": {name: list(v) if isinstance(v, tuple) else v for name, v in TINY.items()},
-}
+from testing_setup import BICUBIC, LEARNED, read_png, restored_by
 
 
 @pytest.fixture
@@ -28,21 +21,13 @@ def write_options(tmp_path):
             "name": "run",
             "scale": 2,
             "datasets": {},
-            "network_G": {"which_model_G": "Bicubic", "setting": {"scale": 2}},
+            "network_G": BICUBIC,
         }
         file = tmp_path / "options.yml"
         file.write_text(yaml.safe_dump(options | changes))
         return file
 
     return write
-
-
-@pytest.fixture
-def learned(tmp_path, tiny_network):
-    """A small PL_IDENet, in eval mode, and the file of its weights."""
-    net = tiny_network(scale=2).eval()
-    save_checkpoint(tmp_path / "tiny.pth", params=net.state_dict())
-    return net, tmp_path / "tiny.pth"
 
 
 @pytest.fixture
@@ -72,18 +57,6 @@ def photographs(tmp_path):
     return folder, {name.rpartition(".")[0]: np.array(image.convert("RGB")) for name, image in images.items()}
 
 
-def read_png(path):
-    with Image.open(path) as image:
-        return np.array(image)
-
-
-def restored_by(net, lr):
-    """What a file of the restored image holds, and the estimated kernel."""
-    with torch.no_grad():
-        sr, kernel = net(torch.from_numpy(lr).permute(2, 0, 1)[None].float() / 255)
-    return (255 * sr[0].clamp(0, 1)).round().byte().permute(1, 2, 0).numpy(), kernel
-
-
 def test_images_of_every_format_are_restored(write_options, run_script, tmp_path, photographs):
     folder, images = photographs
     file = write_options(suffix="x2")
@@ -104,10 +77,9 @@ def test_a_single_image_is_restored(write_options, run_script, tmp_path, photogr
 
 
 def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(
-    write_options, run_script, tmp_path, photographs, learned
+    write_options, run_script, tmp_path, photographs, learned, weights
 ):
     folder, images = photographs
-    net, weights = learned
     file = write_options(network_G=LEARNED, path={"pretrain_model_G": "/none/x2.pth"})
     arguments = ["test/inference.py", "-opt", file, "-input_dir", folder, "-output_dir", tmp_path / "out"]
     ended = run_script(*arguments)
@@ -118,7 +90,7 @@ def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(
     assert ended.status == 0, ended.err
     assert {path.name for path in (tmp_path / "out/kernels").glob("*.npy")} == {f"{name}.npy" for name in images}
     for name in ("rgb", "gray", "alpha", "name.with.dots"):
-        image, kernel = restored_by(net, images[name])
+        image, kernel = restored_by(learned, images[name])
         assert np.abs(read_png(tmp_path / f"out/{name}.png").astype(int) - image).max() <= 1, name
         np.testing.assert_allclose(np.load(tmp_path / f"out/kernels/{name}.npy"), kernel[0, 0], atol=1e-6)
 
@@ -134,10 +106,10 @@ def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(
     ],
 )
 def test_images_that_cannot_be_restored_are_named(
-    write_options, run_script, tmp_path, photographs, learned, prepare, message
+    write_options, run_script, tmp_path, photographs, weights, prepare, message
 ):
     prepare(photographs[0])
-    arguments = ["-input_dir", photographs[0], "-output_dir", tmp_path / "out", "--weights", learned[1]]
+    arguments = ["-input_dir", photographs[0], "-output_dir", tmp_path / "out", "--weights", weights]
     ended = run_script("test/inference.py", "-opt", write_options(network_G=LEARNED), *arguments)
     assert ended.status == 2
     assert re.search(rf"^error: .*{message}", ended.err, re.MULTILINE)
@@ -154,11 +126,11 @@ def test_inference_never_overwrites_the_images_it_reads(write_options, run_scrip
 
 
 def test_folders_of_the_command_line_are_those_of_the_shell_and_the_weights_those_of_the_project(
-    write_options, run_script, tmp_path, photographs, learned, monkeypatch
+    write_options, run_script, tmp_path, photographs, weights, monkeypatch
 ):
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "test").mkdir()
-    write_options(network_G=LEARNED, path={"pretrain_model_G": learned[1].name})
+    write_options(network_G=LEARNED, path={"pretrain_model_G": weights.name})
     monkeypatch.chdir(tmp_path / "test")
     ended = run_script(
         "test/inference.py", "-opt", "../options.yml", "-input_dir", "../photographs", "-output_dir", "out"

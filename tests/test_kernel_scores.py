@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from plidenet.checkpoint import save_checkpoint
 from plidenet.data.benchmark import degrade_image
 from plidenet.data.images import read_image
 from plidenet.degradation import anisotropic_gaussian, isotropic_gaussian
@@ -15,7 +14,7 @@ from plidenet.metrics.kernel import center_of_mass
 from scipy import ndimage
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
-from testing_setup import LEARNED, Bench, make_benchmark
+from testing_setup import LEARNED
 
 SCORES = ["kernel_psnr", "kernel_l1", "kernel_shift", "lr_psnr"]
 
@@ -29,15 +28,8 @@ def pair():
 
 
 @pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, make_benchmark(tmp_path, [0.8, 1.6]))
-
-
-@pytest.fixture
-def learned(bench, tiny_network):
-    save_checkpoint(bench.folder / "tiny.pth", params=tiny_network(scale=2).state_dict())
-    weights = {"pretrain_model_G": str(bench.folder / "tiny.pth")}
-    return bench.options("ours", LEARNED, ("Kernels", "Set5"), path=weights)
+def options(bench, weights):
+    return bench.options("ours", LEARNED, ("Kernels", "Set5"), path={"pretrain_model_G": str(weights)})
 
 
 def test_the_true_kernel_has_no_error_and_gives_the_lr_image_again(pair):
@@ -81,8 +73,8 @@ def test_the_smaller_of_two_kernels_is_zero_outside(pair):
     assert score.kernel_shift < 1e-6
 
 
-def test_testing_tabulates_the_scores_of_kernels_that_are_known(bench, learned, run_script):
-    ended = run_script("test/test.py", "-opt", learned)
+def test_testing_tabulates_the_scores_of_kernels_that_are_known(bench, options, run_script):
+    ended = run_script("test/test.py", "-opt", options)
     assert ended.status == 0, ended.err
     images = bench.table("ours/Kernels.csv")
     assert list(images[0])[-5:] == ["seconds", *SCORES]
@@ -99,9 +91,9 @@ def test_testing_tabulates_the_scores_of_kernels_that_are_known(bench, learned, 
     assert "kernel_psnr in dB with peak 1" in bench.text("ours/kernels.md")
 
 
-def test_kernels_of_blurred_images_are_not_compared_where_nothing_was_blurred(bench, learned, run_script):
+def test_kernels_of_blurred_images_are_not_compared_where_nothing_was_blurred(bench, options, run_script):
     lr = f"datasets.test0.dataroot_LQ={bench.benchmark / 'Bic/x2'}"
-    ended = run_script("test/test.py", "-opt", learned, lr)
+    ended = run_script("test/test.py", "-opt", options, lr)
     assert ended.status == 0, ended.err
     assert "without blur: not a blind benchmark" in ended.out
     assert "kernel_psnr" not in ended.out
@@ -109,8 +101,8 @@ def test_kernels_of_blurred_images_are_not_compared_where_nothing_was_blurred(be
     assert not [*(bench.folder / "results/ours").glob("*kernels.*")]
 
 
-def test_one_sheet_shows_estimated_kernels_above_true_ones(bench, learned, run_script):
-    run_script("test/test.py", "-opt", learned)
+def test_one_sheet_shows_estimated_kernels_above_true_ones(bench, options, run_script):
+    run_script("test/test.py", "-opt", options)
     sheet = read_image(bench.folder / "results/ours/Kernels_kernels.png")
     height, gap = len(sheet) // 2, 12
     assert sheet.shape[1] == 4 * (SIDE + gap) + gap

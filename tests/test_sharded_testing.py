@@ -7,8 +7,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
-from plidenet.checkpoint import save_checkpoint
-from testing_setup import LEARNED, Bench, make_benchmark
+from testing_setup import LEARNED, make_benchmark
 
 TABLES = ("Set5.csv", "Plain.csv", "table.csv", "widths.csv")
 MEASURED_ANEW = {"seconds", "peak_memory"}  # in each run
@@ -16,9 +15,9 @@ MEASURED_ANEW = {"seconds", "peak_memory"}  # in each run
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, make_benchmark(tmp_path, [0.8, 1.2, 1.6]))
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    return make_benchmark(tmp_path_factory.mktemp("benchmark"), [0.8, 1.2, 1.6])
 
 
 def torchrun(*arguments):
@@ -33,11 +32,10 @@ def without_costs(lines):
     return [{name: cell for name, cell in line.items() if name not in MEASURED_ANEW} for line in lines]
 
 
-def test_two_processes_write_the_tables_images_and_kernels_of_one(bench, run_script, tiny_network):
-    save_checkpoint(bench.folder / "tiny.pth", params=tiny_network(scale=2).state_dict())
-    weights = {"pretrain_model_G": str(bench.folder / "tiny.pth")}
-    alone = bench.options("alone", LEARNED, ("Set5", "Plain"), path=weights)
-    shared = bench.options("shared", LEARNED, ("Set5", "Plain"), path=weights)
+def test_two_processes_write_the_tables_images_and_kernels_of_one(bench, weights, run_script):
+    path = {"pretrain_model_G": str(weights)}
+    alone = bench.options("alone", LEARNED, ("Set5", "Plain"), path=path)
+    shared = bench.options("shared", LEARNED, ("Set5", "Plain"), path=path)
     assert run_script("test/test.py", "--compare", alone).status == 0
     done = torchrun("--compare", shared, "--output", bench.folder / "results/both")
     assert done.returncode == 0, done.stderr

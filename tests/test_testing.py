@@ -10,30 +10,15 @@ import time
 
 import numpy as np
 import pytest
-import torch
 import yaml
-from conftest import TINY
 from PIL import Image
 from plidenet.checkpoint import save_checkpoint
-from plidenet.data.benchmark import build_benchmark, setting1
-from skimage import color, data
+from skimage import color
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from testing_setup import BICUBIC, LEARNED, read_png, restored_by
 
 WIDTHS = [0.8, 1.6]
 COLUMNS = ["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"]
-LEARNED = {"which_model_G": "PL_IDENet", "setting": TINY}
-
-
-@pytest.fixture(scope="module")
-def benchmark(tmp_path_factory):
-    """Two photographs with two blurs each, at scale 2: LMDBs, and the folders that they were made from."""
-    folder = tmp_path_factory.mktemp("benchmark")
-    source = folder / "photographs"
-    source.mkdir()
-    Image.fromarray(data.astronaut()[20:85, 180:256]).save(source / "face.png")
-    Image.fromarray(data.chelsea()[100:160, 100:180]).save(source / "cat.png")
-    build_benchmark(source, folder / "set", 2, setting1(WIDTHS, 21), "dan")
-    return folder / "set"
 
 
 @pytest.fixture
@@ -49,22 +34,14 @@ def write_options(tmp_path, benchmark):
                 "test1": pairs | {"name": "lmdb", **roots(benchmark, "HR_x2.lmdb", "LRblur_x2.lmdb")},
                 "test2": pairs | {"name": "folder", **roots(benchmark, "HR/x2", "Bic/x2")},
             },
-            "network_G": {"which_model_G": "Bicubic", "setting": {"scale": 2}},
+            "network_G": BICUBIC,
             "path": {"results_root": str(tmp_path / "results")},
         }
         file = tmp_path / "options.yml"
-        file.write_text(yaml.safe_dump(as_lists(options | changes)))
+        file.write_text(yaml.safe_dump(options | changes))
         return file
 
     return write
-
-
-@pytest.fixture
-def learned(tmp_path, tiny_network):
-    """A small PL_IDENet, in eval mode, and the file of its weights."""
-    net = tiny_network(scale=2).eval()
-    save_checkpoint(tmp_path / "tiny.pth", params=net.state_dict())
-    return net, tmp_path / "tiny.pth"
 
 
 def roots(folder, hr, lr):
@@ -76,28 +53,9 @@ def lq_only(benchmark):
     return {"test1": {"name": "alone", "mode": "LQ", "dataroot_LQ": lr, "n_workers": 0}}
 
 
-def as_lists(value):
-    """Tuples and paths as YAML writes them."""
-    if isinstance(value, dict):
-        return {key: as_lists(entry) for key, entry in value.items()}
-    return list(value) if isinstance(value, tuple) else value
-
-
 def read_csv(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def read_png(path):
-    with Image.open(path) as image:
-        return np.array(image)
-
-
-def restored_by(net, lr):
-    """What a file of the restored image holds, and the estimated kernel."""
-    with torch.no_grad():
-        sr, kernel = net(torch.from_numpy(lr).permute(2, 0, 1)[None].float() / 255)
-    return (255 * sr[0].clamp(0, 1)).round().byte().permute(1, 2, 0).numpy(), kernel
 
 
 def independent_scores(image, reference, border):
@@ -182,14 +140,13 @@ def test_nothing_but_tables_is_saved_where_images_are_not_wanted(write_options, 
 
 
 def test_weights_are_loaded_and_images_and_kernels_saved_with_the_suffix(
-    write_options, run_script, tmp_path, benchmark, learned
+    write_options, run_script, tmp_path, benchmark, learned, weights
 ):
-    net, weights = learned
     file = write_options(network_G=LEARNED, suffix="ours", datasets=lq_only(benchmark))
     ended = run_script("test/test.py", "-opt", file, f"path.pretrain_model_G={weights}")
     assert ended.status == 0, ended.err
     for path in (benchmark / "LRblur/x2").iterdir():
-        image, kernel = restored_by(net, read_png(path))
+        image, kernel = restored_by(learned, read_png(path))
         saved = read_png(tmp_path / f"results/run/alone/{path.stem}_ours.png")
         assert np.abs(saved.astype(int) - image).max() <= 1
         array = np.load(tmp_path / f"results/run/alone/kernels/{path.stem}.npy")
@@ -254,9 +211,8 @@ def test_every_missing_set_is_named_by_its_field_and_how_to_leave_it_out(write_o
         assert (ended.status, ended.err) == (2, f"error: {message}\n")
 
 
-def test_diverged_weights_are_named(write_options, run_script, benchmark, learned):
-    net, weights = learned
-    save_checkpoint(weights, params={name: 1e30 * value for name, value in net.state_dict().items()})
+def test_diverged_weights_are_named(write_options, run_script, benchmark, learned, weights):
+    save_checkpoint(weights, params={name: 1e30 * value for name, value in learned.state_dict().items()})
     file = write_options(network_G=LEARNED, datasets=lq_only(benchmark))
     ended = run_script("test/test.py", "-opt", file, f"path.pretrain_model_G={weights}")
     assert ended.status == 2
@@ -278,18 +234,18 @@ def test_a_loader_process_that_is_killed_is_told(write_options, run_script, benc
 
 
 def test_paths_of_the_option_file_start_at_the_project_root_wherever_the_program_runs(
-    write_options, run_script, tmp_path, benchmark, learned, monkeypatch
+    write_options, run_script, tmp_path, benchmark, weights, monkeypatch
 ):
     project = tmp_path / "project"
     for folder in ("options", "test", "datasets"):
         (project / folder).mkdir(parents=True)
     (project / "pyproject.toml").touch()
     shutil.copytree(benchmark / "LRblur/x2", project / "datasets/LR")
-    shutil.copy(learned[1], project / "tiny.pth")
+    shutil.copy(weights, project)
     lr = {"name": "alone", "mode": "LQ", "dataroot_LQ": "datasets/LR", "n_workers": 0}
     pair = {"name": "pair", "mode": "LQGT", **roots(benchmark, "HR_x2.lmdb", "LRblur_x2.lmdb"), "n_workers": 0}
-    weights = {"pretrain_model_G": "tiny.pth"}
-    file = write_options(network_G=LEARNED, datasets={"test1": lr, "test2": pair}, path=weights)
+    sets = {"test1": lr, "test2": pair}
+    file = write_options(network_G=LEARNED, datasets=sets, path={"pretrain_model_G": weights.name})
     file.rename(project / "options/mine.yml")
     monkeypatch.chdir(project / "test")
     ended = run_script("test/test.py", "-opt", "../options/mine.yml")

@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from plidenet.checkpoint import save_checkpoint
 from plidenet.config import load_options
 from plidenet.data.images import read_image
 from plidenet.errors import UserError
@@ -14,7 +13,7 @@ from plidenet.evaluation.evaluator import OutOfMemory, restore
 from plidenet.evaluation.memory import is_out_of_memory
 from plidenet.evaluation.tiling import Tiled, axis_tiles
 from skimage import data
-from testing_setup import BICUBIC, LEARNED, Bench, make_benchmark
+from testing_setup import BICUBIC, LEARNED, make_benchmark
 from torch import nn
 
 CPU = torch.device("cpu")
@@ -27,16 +26,15 @@ def photograph():
     return torch.from_numpy(data.astronaut()[:90, 100:218].copy()).permute(2, 0, 1)[None] / 255
 
 
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, make_benchmark(tmp_path, [0.8]))
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    return make_benchmark(tmp_path_factory.mktemp("benchmark"), [0.8])
 
 
 @pytest.fixture
-def weights(bench, tiny_network):
-    """The path section of an option file."""
-    save_checkpoint(bench.folder / "tiny.pth", params=tiny_network(scale=2).state_dict())
-    return {"pretrain_model_G": str(bench.folder / "tiny.pth")}
+def path(weights):
+    """The section of an option file."""
+    return {"pretrain_model_G": str(weights)}
 
 
 @pytest.mark.parametrize("step", [8, 32])
@@ -225,9 +223,7 @@ def test_other_errors_of_the_network_are_not_hidden():
 
 
 @pytest.mark.parametrize("program", ["test", "inference"])
-def test_without_memory_the_message_names_the_flag_and_the_status_is_2(
-    bench, weights, run_script, monkeypatch, program
-):
+def test_without_memory_the_message_names_the_flag_and_the_status_is_2(bench, path, run_script, monkeypatch, program):
     def fail(self, image, embedding):
         torch.empty(
             2**60, dtype=torch.uint8, device=image.device
@@ -235,7 +231,7 @@ def test_without_memory_the_message_names_the_flag_and_the_status_is_2(
         return image
 
     monkeypatch.setattr("plidenet.archs.refinement.Refinement.forward", fail)
-    arguments = ["-opt", bench.options("ours", LEARNED, path=weights)]
+    arguments = ["-opt", bench.options("ours", LEARNED, path=path)]
     if program == "inference":
         arguments += ["-input_dir", bench.benchmark / "LRblur/x2", "-output_dir", bench.folder / "out"]
     ended = run_script(f"test/{program}.py", *arguments)
@@ -244,8 +240,8 @@ def test_without_memory_the_message_names_the_flag_and_the_status_is_2(
     assert "--tile 128" in ended.err
 
 
-def test_test_py_restores_in_tiles_and_says_so(bench, weights, run_script):
-    file = bench.options("ours", LEARNED, path=weights)
+def test_test_py_restores_in_tiles_and_says_so(bench, path, run_script):
+    file = bench.options("ours", LEARNED, path=path)
     ended = run_script("test/test.py", "-opt", file, "--tile", "16", "--tile_overlap", "4")
     assert ended.status == 0, ended.err
     assert "PL_IDENet: refined in tiles of 16 LR pixels that overlap by 4" in bench.text("ours/table.md")
@@ -256,11 +252,11 @@ def test_test_py_restores_in_tiles_and_says_so(bench, weights, run_script):
     assert "tiles" not in bench.text("ours/table.md")
 
 
-def test_inference_py_restores_in_tiles_too(bench, weights, run_script):
+def test_inference_py_restores_in_tiles_too(bench, path, run_script):
     results = []
     for arguments in (["--tile", "16", "--tile_overlap", "4"], ["test.tile=16", "test.tile_overlap=4"], []):
         folder = bench.folder / f"out{len(results)}"
-        file = bench.options("ours", LEARNED, path=weights)
+        file = bench.options("ours", LEARNED, path=path)
         source = bench.benchmark / "LRblur/x2"
         ended = run_script("test/inference.py", "-opt", file, "-input_dir", source, "-output_dir", folder, *arguments)
         assert ended.status == 0, ended.err
@@ -290,8 +286,8 @@ def test_tiles_that_cannot_be_are_refused(bench, overrides, message):
         load_options(bench.options("run"), overrides)
 
 
-def test_tiles_and_ensemble_go_together(bench, weights, run_script):
-    file = bench.options("ours", LEARNED, path=weights, test={"ensemble": True, "tile": 16, "tile_overlap": 8})
+def test_tiles_and_ensemble_go_together(bench, path, run_script):
+    file = bench.options("ours", LEARNED, path=path, test={"ensemble": True, "tile": 16, "tile_overlap": 8})
     ended = run_script("test/test.py", "-opt", file)
     assert ended.status == 0, ended.err
     assert "PL_IDENet+: refined in tiles of 16 LR pixels" in ended.out

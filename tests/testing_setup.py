@@ -3,11 +3,15 @@
 import csv
 from pathlib import Path
 
+import numpy as np
+import torch
 import yaml
 from conftest import TINY
+from PIL import Image
 from plidenet.data.benchmark import build_benchmark, setting1
 from plidenet.data.images import write_image
 from skimage import data
+from torch import nn
 
 BICUBIC = {"which_model_G": "Bicubic", "setting": {"scale": 2}}
 LEARNED = {
@@ -23,6 +27,19 @@ def make_benchmark(folder: Path, widths: list[float]) -> Path:
         write_image(folder / f"photographs/{name}.png", image)
     build_benchmark(folder / "photographs", folder / "set", 2, setting1(widths, 21), "dan")
     return folder / "set"
+
+
+def read_png(path: Path) -> np.ndarray:
+    """Pixels as Pillow reads them, not this project."""
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def restored_by(net: nn.Module, lr: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+    """What a file of the restored image holds, and the estimated kernel."""
+    with torch.no_grad():
+        sr, kernel = net(torch.from_numpy(lr).permute(2, 0, 1)[None].float() / 255)
+    return (255 * sr[0].clamp(0, 1)).round().byte().permute(1, 2, 0).numpy(), kernel
 
 
 class Bench:

@@ -45,6 +45,8 @@ def main() -> None:
         folder, setting = "setting1", setting1(gaussian8_sigmas(options.scale), 21)
     save = options.save / options.name / folder
     roots = build_benchmark(options.source, save, options.scale, setting, options.format)
+    if not Path("pyproject.toml").is_file():  # relative paths in an option file begin at the project's root
+        roots = {field: path.resolve() for field, path in roots.items()}
     section = {"name": options.name, "mode": "LQGT", **{field: str(path) for field, path in roots.items()}}
     print(textwrap.indent(yaml.safe_dump({options.section: section}, sort_keys=False, width=1000), "  "), end="")
 

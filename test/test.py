@@ -28,8 +28,7 @@ def main() -> None:
     from plidenet.evaluation.tester import compare, test
     from plidenet.logs import log_to_screen
 
-    if distributed.is_main():
-        log_to_screen()
+    log_to_screen()
     options = [load_options(file, overrides) for file in files]
     with distributed.process_group(choose_device(options[0]), options[0].dist_timeout):
         text = compare(options, given.output) if given.compare else test(options[0])

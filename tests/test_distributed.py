@@ -1,5 +1,6 @@
 """Several processes make the run that one makes; what one of them suffers ends all."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from plidenet import distributed
 from plidenet.errors import UserError
 from plidenet.evaluation import evaluate
 from plidenet.evaluation.evaluator import NotFinite
+from plidenet.logs import PACKAGE, log_to_memory, log_to_screen
 from training_setup import Run, assert_identical, assert_same_curves
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
@@ -121,6 +123,18 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused(run, monkeypatch):
     monkeypatch.setattr(distributed, "gather_interleaved", list)
     with pytest.raises(UserError, match="a batch of 4 images cannot be divided equally among 3 processes"):
         run.trainer()
+
+
+def test_other_processes_than_the_main_one_tell_errors_alone(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    level, handlers = PACKAGE.level, list(PACKAGE.handlers)
+    log_to_screen()
+    log_to_memory()
+    try:
+        assert PACKAGE.getEffectiveLevel() == logging.ERROR
+        assert PACKAGE.handlers == handlers
+    finally:
+        PACKAGE.setLevel(level)
 
 
 def test_processes_that_would_resume_from_different_states_are_stopped(run, monkeypatch):

@@ -178,12 +178,14 @@ def test_a_whole_benchmark_has_lmdbs_and_a_section_to_paste(run_script, source, 
         np.testing.assert_array_equal(pair["kernel"], np.load(section.dataroot_kernel / f"{pair['key']}.npy"))
 
 
-def test_several_scales_of_a_benchmark_live_beside_each_other(run_script, source, tmp_path):
+def test_several_scales_of_a_benchmark_live_beside_each_other(run_script, source, tmp_path, monkeypatch):
     (source / "bird.png").unlink()
-    for scale in (2, 4):
-        options = ("--name", "Set2", "--scale", scale, "--save", tmp_path)
-        assert run_script("scripts/build_benchmark.py", "--source", source, *options).status == 0
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "Set2/setting1"
+    for scale in (2, 4):
+        options = ("--name", "Set2", "--scale", scale, "--save", ".")
+        done = run_script("scripts/build_benchmark.py", "--source", source, *options)
+        assert f"dataroot_GT: {folder}/HR_x{scale}.lmdb" in done.out, "whole paths where no project is"
     assert json.loads((folder / "manifest.json").read_text()).keys() == {"x2", "x4"}
     lmdbs = {path.name for path in folder.glob("*.lmdb")}
     assert lmdbs == {f"{kind}_x{scale}.lmdb" for kind in ("HR", "LRblur") for scale in (2, 4)}

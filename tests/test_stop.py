@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 import yaml
 from plidenet import distributed
+from plidenet.errors import UserError
 from plidenet.evaluation import evaluator
 from plidenet.training import Trainer
 from plidenet.training.interrupt import NOTICE, Interrupt, Stopped
@@ -113,6 +114,16 @@ def test_a_validation_killed_before_its_save_is_recorded_once(run, monkeypatch):
         patch.setattr(Trainer, "save", Mock(side_effect=RuntimeError("the machine is gone")))
         run.train("name=parts", AUTO)
     assert any(name.startswith("val/") for _, name, _ in run.curves("parts"))
+    run.train("name=parts", AUTO)
+    assert_same_end(run, "whole", "parts")
+
+
+def test_a_validation_that_cannot_be_done_leaves_a_state_before_it_to_go_on_from(run, monkeypatch):
+    run.train("name=whole")
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="does not suffice"):
+        patch.setattr(evaluator, "restore", Mock(side_effect=evaluator.OutOfMemory("the memory does not suffice")))
+        run.train("name=parts")
+    assert run.state("parts", 3)["validation_due"]
     run.train("name=parts", AUTO)
     assert_same_end(run, "whole", "parts")
 

@@ -12,7 +12,7 @@ from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training.ema import build_ema, moving_average
 from plidenet.training.sets import build_train_batches
-from training_setup import Run, assert_identical, assert_same_curves
+from training_setup import AUTO, Run, assert_identical, assert_same_curves
 
 
 @pytest.fixture
@@ -40,6 +40,23 @@ def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run, monkeyp
     names = {name for _, name, _ in run.curves("run")}
     assert {"loss/total", "loss/lr_consistency", "lr", "wiener_strength_0", "val/cat/psnr_y"} <= names
     assert "val/cat/kernel_l1" in names
+
+
+def test_the_log_of_a_run_begins_with_what_it_started_from(run, run_script):
+    run.train("train.niter=2")
+    assert run_script("train/train.py", "-opt", run.opt, AUTO, "train.niter=3").status == 0
+    first, second, *_ = (run.folder / "experiments/run/train_run.log").read_text().splitlines()
+    assert first.endswith("2.state at iteration 2")
+    assert second.endswith("not as it was when that state was saved: train.niter: 3 (was 2)")
+
+
+def test_validation_restores_in_tiles_where_testing_would(run):
+    run.train("name=whole", "train.niter=3")
+    run.train("name=tiled", "train.niter=3", "test.tile=16", "test.tile_overlap=0")
+    curves = zip(run.curves("whole"), run.curves("tiled"), strict=True)
+    differing = {one[1] for one, other in curves if one != other and "second" not in one[1]}
+    assert "val/cat/psnr_y" in differing
+    assert all(name.startswith("val/cat") for name in differing)
 
 
 def test_only_the_newest_states_are_kept(run):

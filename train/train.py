@@ -19,17 +19,17 @@ def main() -> None:
     from plidenet.config import describe_changes, load_options
     from plidenet.data.build import require_images
     from plidenet.device import choose_device
-    from plidenet.logs import log_to_file, log_to_screen
+    from plidenet.logs import log_to_file, log_to_memory, log_to_screen
     from plidenet.training import Trainer
 
-    if distributed.is_main():
-        log_to_screen()
+    log_to_screen()
+    start = log_to_memory()
     options = load_options(arguments.opt, arguments.overrides)
     require_images({key: section for key, section in options.datasets.items() if not key.startswith("test")})
     with distributed.process_group(choose_device(options), options.dist_timeout):
         trainer = Trainer(options, Path(arguments.opt))
         if distributed.is_main():
-            log_to_file(trainer.experiment.folder / f"train_{options.name}.log")
+            log_to_file(trainer.experiment.folder / f"train_{options.name}.log", start)
         log.info("options that differ from the defaults:\n  %s", "\n  ".join(describe_changes(options)))
         log.info("%s on %d x %s", options.network_G.which_model_G, distributed.world_size(), trainer.device)
         trainer.fit()

@@ -2,21 +2,40 @@
 
 import logging
 import sys
+from logging.handlers import MemoryHandler
 from pathlib import Path
+
+from plidenet.distributed import is_main
+
+PACKAGE = logging.getLogger("plidenet")
 
 
 def log_to_screen() -> None:
-    """Show the package's log lines of level INFO and above."""
-    _add(logging.StreamHandler(sys.stdout))
+    """Show the package's log lines of level INFO and above; of other processes than the main one, errors alone."""
+    if is_main():
+        _add(logging.StreamHandler(sys.stdout))
+    else:
+        PACKAGE.setLevel(logging.ERROR)
 
 
-def log_to_file(path: Path) -> None:
-    """Append the package's log lines to a file, too."""
-    _add(logging.FileHandler(path, encoding="utf-8"))
+def log_to_memory() -> MemoryHandler:
+    """Keep log lines from now on, for the file that is not there yet."""
+    handler = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
+    if is_main():
+        _add(handler)
+    return handler
+
+
+def log_to_file(path: Path, earlier: MemoryHandler) -> None:
+    """Append log lines to a file, too, those that were kept before all."""
+    file = logging.FileHandler(path, encoding="utf-8")
+    _add(file)
+    PACKAGE.removeHandler(earlier)
+    earlier.setTarget(file)
+    earlier.close()
 
 
 def _add(handler: logging.Handler) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%y-%m-%d %H:%M:%S"))
-    logger = logging.getLogger("plidenet")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+    PACKAGE.setLevel(logging.INFO)
+    PACKAGE.addHandler(handler)

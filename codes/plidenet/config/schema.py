@@ -118,7 +118,8 @@ class Test:
     perceptual: tuple[str, ...] = option((), "further metrics, of the package pyiqa: lpips, dists, niqe, ...")
     ensemble: bool = option(False, "average over the eight orientations of each image (x8 self-ensemble)")
     tile: int | Literal["auto"] | None = option(
-        None, "refine in tiles of so many LR pixels; auto: as large as fits into free memory; ~: the whole image"
+        None,
+        "refine in tiles of so many LR pixels, in validation too; auto: what fits into free memory; ~: the whole image",
     )
     tile_overlap: int = option(32, "overlap of neighboring tiles, in LR pixels")
 
@@ -167,7 +168,8 @@ class Options:
         require(self.crop_border is None or self.crop_border >= 0, "crop_border", "must not be negative")
         require(0 < self.dist_timeout < 1e9, "dist_timeout", "must be positive, and less than 1e9")
         for key, dataset in self.datasets.items():
-            require(key.startswith(("train", "val", "test")), f"datasets.{key}", "must be named train, val.. or test..")
+            known = key == "train" or key.startswith(("val", "test"))
+            require(known, f"datasets.{key}", "must be named train (there is one), val.. or test..")
             fits = dataset.GT_size is None or dataset.GT_size % self.scale == 0
             require(fits, f"datasets.{key}.GT_size", f"is {dataset.GT_size}, no multiple of the scale {self.scale}")
             if key.startswith("train") and dataset.GT_size is not None:

@@ -84,7 +84,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         require(self.max_skips > 0, "max_skips", "must be positive")
-        require(self.max_psnr_drop > 0, "max_psnr_drop", "must be positive")
+        require(0 < self.max_psnr_drop < 1, "max_psnr_drop", "is a part of the best PSNR: it must lie between 0 and 1")
         require(0 < self.lr_factor <= 1, "lr_factor", "must be positive and at most 1")
         require(self.max_returns >= 0, "max_returns", "must not be negative")
 
@@ -94,7 +94,7 @@ class Data:
     """How training reads its images."""
 
     cache: Literal["none", "ram", "gpu"] = option(
-        "none", "keep all HR images in main memory or on the GPU and crop there; none: workers read them each time"
+        "none", "each process keeps all HR images in main memory or on its GPU and crops there; none: workers read them"
     )
 
     accepted: ClassVar[Mapping[str, str]] = {}

@@ -11,7 +11,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from plidenet.archs import build_network
-from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.config import Options
 from plidenet.data.build import build_dataset, require_images
 from plidenet.data.datasets import GTDataset
@@ -19,7 +18,7 @@ from plidenet.data.loaders import build_eval_loader
 from plidenet.errors import UserError
 from plidenet.evaluation.conditions import Conditions, find_conditions
 from plidenet.evaluation.ensemble import SelfEnsemble
-from plidenet.evaluation.tiling import Tiled
+from plidenet.evaluation.tiling import in_tiles
 from plidenet.metrics.perceptual import PerceptualMetric, load_perceptual
 from plidenet.pretrained import load_pretrained
 
@@ -72,13 +71,10 @@ def prepare(options: Options, device: torch.device) -> Candidate:
 
 def as_tested(net: nn.Module, options: Options) -> nn.Module:
     """The network with what `test.tile` and `test.ensemble` put around it."""
-    test = options.test
-    if test.tile is not None:
-        if isinstance(net, PLIDENet):
-            net = Tiled(net, test.tile, test.tile_overlap)
-        else:
-            log.info("test.tile is of no use with %s, which restores images whole", options.network_G.which_model_G)
-    return SelfEnsemble(net) if test.ensemble else net
+    tiled = in_tiles(net, options.test)
+    if options.test.tile is not None and tiled is net:
+        log.info("test.tile is of no use with %s, which restores images whole", options.network_G.which_model_G)
+    return SelfEnsemble(tiled) if options.test.ensemble else tiled
 
 
 def load_network(options: Options, weights: Path | None = None) -> nn.Module:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from plidenet.archs.pl_idenet import PLIDENet
+from plidenet.config.schema import Test
 from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import OutOfMemory
 from plidenet.evaluation.memory import PeakMemory, free_memory
@@ -132,6 +133,13 @@ def axis_tiles(length: int, side: int, overlap: int, step: int) -> list[tuple[in
     for start, profile in zip(starts, profiles, strict=True):
         total[start : start + len(profile)] += profile
     return [(start, p / total[start : start + len(p)]) for start, p in zip(starts, profiles, strict=True)]
+
+
+def in_tiles(net: nn.Module, test: Test) -> nn.Module:
+    """The network as `test.tile` asks for; others than PL-IDENets restore images whole."""
+    if test.tile is None or not isinstance(net, PLIDENet):
+        return net
+    return Tiled(net, test.tile, test.tile_overlap)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from plidenet.config import Options, describe_changes, describe_differences
 from plidenet.data.loaders import loader_deaths_told
 from plidenet.device import choose_device, tf32, to_float
 from plidenet.errors import UserError
+from plidenet.evaluation.tiling import in_tiles
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.pretrained import load_pretrained
 from plidenet.training.degrader import RandomDegrader
@@ -137,6 +138,10 @@ class Trainer:
             except Stopped:
                 self.save()
                 log.info("stopped on request; path.resume_state: auto goes on from here")
+            except UserError:
+                if self.validation_due:  # it could not be done: an image is damaged, or too large for the memory
+                    self.save()
+                raise
         if distributed.is_main():
             self.record.close()
 
@@ -210,7 +215,8 @@ class Trainer:
         Raises:
             Stopped: a stop was requested meanwhile. The validation is still due, and changed no weights.
         """
-        psnr = self.validator.measure(self.net if self.ema is None else self.ema.module, self.iteration, interrupt)
+        net = in_tiles(self.net if self.ema is None else self.ema.module, self.options.test)
+        psnr = self.validator.measure(net, self.iteration, interrupt)
         self.validation_due = False
         if psnr is not None and self.guard.has_dropped(psnr, self.best_psnr):
             self.return_to_last_good(f"validation fell to {psnr:.2f} dB, from {self.best_psnr:.2f} dB at best")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time networks and measure their peak memory, beside the plain transcription of the tests and bicubic interpolation.
+"""Time networks and measure their peak memory, beside the tests' reference implementation and bicubic interpolation.
 
 All cases take turns in every round, so that they share the machine's good and bad moments. Peak memories are taken in a
 fresh process for each case. Of --mode, --precision, --execution and --sizes, every combination is measured. On a CPU
@@ -65,7 +65,7 @@ def read_arguments() -> Namespace:
     add("--repeats", type=int, default=5, help="rounds (default 5)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default auto: a GPU where there is one")
     add("--threads", type=int, help="of the CPU (default torch's)")
-    add("--no_baselines", action="store_true", help="leave out bicubic and the plain transcription")
+    add("--no_baselines", action="store_true", help="leave out bicubic and the reference implementation")
     add("--no_memory", action="store_true", help="leave out the peak memory")
     add("--json", type=Path, metavar="FILE", help="write all times and figures there, too")
     options = arguments.parse_args()
@@ -79,7 +79,7 @@ def choose_cases(options: Namespace) -> list["Case"]:
     from plidenet.speed.cases import Case
 
     cases = []
-    transcribed = [name for name in options.network if name != "Bicubic"]  # which the transcription does not cover
+    transcribed = [name for name in options.network if name != "Bicubic"]  # which the reference implementation lacks
     for mode in options.mode:
         for size in options.sizes:
             common = {"mode": mode, "size": size, "scale": options.scale, "batch": options.batch}
@@ -104,6 +104,7 @@ def measure(cases: list["Case"], repeats: int, with_memory: bool) -> list["Resul
     """Memory first, while this process is small; then everything in turns."""
     import torch
     from plidenet.complexity import count
+    from plidenet.evaluation.memory import is_out_of_memory
     from plidenet.speed.cases import prepare
     from plidenet.speed.memory import peak_memory
     from plidenet.speed.report import Result
@@ -117,12 +118,16 @@ def measure(cases: list["Case"], repeats: int, with_memory: bool) -> list["Resul
     peaks = [peak_memory(case) for case in progress(cases, "peak memory", unit="case")] if with_memory else None
     runs, bytes_moved = {}, {}
     for number, case in enumerate(progress(cases, "warm-up", unit="case")):
+        if peaks and peaks[number] is None:  # what did not fit into a process of its own does not fit beside others
+            continue
         try:
             run_case = prepare(case)
             bytes_moved[number] = traffic(run_case if not case.compiled else prepare(replace(case, compiled=False)))
             run_case()
             runs[number] = run_case
-        except torch.cuda.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             torch.cuda.empty_cache()
     rounds = progress(range(repeats), "rounds", unit="round")
     timings = dict(zip(runs, interleaved(list(runs.values()), rounds, torch.device(cases[0].device)), strict=True))

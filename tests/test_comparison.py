@@ -81,10 +81,10 @@ def test_size_and_arithmetic_are_those_of_the_network(bench, options, run_script
 
 
 def test_the_notes_tell_degradation_crop_colour_and_widths(bench, run_script):
-    compare(run_script, bench.options("bicubic", BICUBIC, ("Set5", "Plain")), "crop_border=3")
+    compare(run_script, bench.options("bicubic", BICUBIC, ("Set5", "Plain")))
     text = bench.text("comparison/table.md")
     assert "at scale 2, on the luma of BT.601" in text
-    assert "3 pixels cropped from each side" in text
+    assert "2 pixels cropped from each side" in text
     assert "Set5: 16 images; Gaussian8: isotropic Gaussian kernels 21x21, widths 0.8, 0.9143, 1.0286" in text
     assert "Plain: 16 images; MATLAB's bicubic downsampling without blur: not a blind benchmark" in text
     assert "bicubic interpolation is left out: that is on full-range luma without crop" in text
@@ -138,6 +138,8 @@ def test_the_comparison_goes_where_output_says_and_overrides_hold_for_all(bench,
     names = {"table.csv", "table.md", "table.tex", "widths.csv", "widths.md"}
     assert {path.name for path in (bench.folder / "there").iterdir()} == names
     assert {bench.table(f"{name}/table.csv")[0]["crop_border"] for name in ("bicubic", "ours")} == {"5"}
+    sources = {line["source"] for line in bench.table("../there/table.csv")}
+    assert sources == {"measured"}, "published scores are of another crop"
 
 
 def test_one_network_twice_is_told_apart_by_the_option_files_names(bench, run_script):
@@ -204,6 +206,16 @@ def test_without_a_manifest_the_names_tell_the_widths(tmp_path, keys, setting, w
     assert text in found.text
 
 
+@pytest.mark.parametrize(("ksize", "setting"), [(21, 1), (11, None)])
+def test_kernels_of_another_size_are_not_gaussian8(tmp_path, ksize, setting):
+    made = {"setting": 1, "ksize": ksize, "sigmas": gaussian8_sigmas(2)}
+    (tmp_path / "manifest.json").write_text(json.dumps({"x2": made}))
+    found = find_conditions(lq(tmp_path / "LRblur/x2"), ["a"], 2)
+    assert found.setting == setting
+    assert found.text.startswith("Gaussian8: ") == (setting == 1)
+    assert f"kernels {ksize}x{ksize}, widths 0.8" in found.text
+
+
 @pytest.mark.parametrize(
     ("made", "text"),
     [
@@ -223,7 +235,8 @@ def test_own_random_kernels_come_with_their_downsampling_and_without_published_s
 
 
 def test_the_published_set_of_random_kernels_is_known_by_its_name(tmp_path):
-    assert find_conditions(lq(tmp_path / "lr_x4", "DIV2KRK"), ["im_1"], 4).setting == 2
+    found = find_conditions(lq(tmp_path / "lr_x4", "DIV2KRK"), ["im_1"], 4)
+    assert (found.setting, found.downsample) == (2, None)
 
 
 def test_a_damaged_manifest_is_named(tmp_path):

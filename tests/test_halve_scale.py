@@ -3,17 +3,19 @@
 import pytest
 import torch
 from conftest import ROOT
+from plidenet import build_network
 from plidenet.archs.halve_scale import halve_scale
 from plidenet.checkpoint import save_checkpoint
 from plidenet.config import load_options
 from plidenet.degradation import degrade, imresize, isotropic_gaussian
 from plidenet.errors import UserError
 from plidenet.evaluation.candidate import load_network
+from plidenet.training.start import load_start
 from skimage import data
 from torch.nn import functional as F
 from training_setup import Run, assert_identical
 
-X2 = ROOT / "options/setting1/test/test_setting1_x2_E.yml"
+X2 = ROOT / "options/setting1/train/train_setting1_x2_E.yml"
 FAMILY = ["PL_IDENet", "PL_IDENet_E"]
 
 
@@ -76,11 +78,11 @@ def photograph(scale, sigma):
 
 
 def test_the_halved_shipped_weights_are_above_bicubic_without_any_training():
-    weights = ROOT / "experiments/pretrained/PL_IDENet_E_x4_setting1.pth"
-    options = load_options(X2, [f"path.pretrain_model_G={weights}", "path.pretrain_scale=4"])
+    options, net = load_options(X2), build_network("PL_IDENet_E", scale=2)
+    load_start(net, options.path.pretrain_model_G, options)
     lr, hr = photograph(2, 1.2)
     with torch.no_grad():
-        sr, _ = load_network(options).eval()(lr)
+        sr, _ = net.eval()(lr)
     errors = [(image - hr)[..., 4:-4, 4:-4].square().mean() for image in (sr, imresize(lr, 2))]
     assert 10 * torch.log10(errors[1] / errors[0]) > 2
 
@@ -90,6 +92,13 @@ def test_a_run_at_x2_starts_from_the_halved_weights(halved, tmp_path):
     save_checkpoint(tmp_path / "x4.pth", params=source.state_dict())
     trainer = Run(tmp_path).trainer(f"path.pretrain_model_G={tmp_path}/x4.pth", "path.pretrain_scale=4")
     assert_identical(dict(trainer.net.state_dict()), dict(target.state_dict()))
+
+
+def test_what_a_run_made_of_them_is_tested_as_it_is(halved, tmp_path):
+    _, target = halved()
+    save_checkpoint(tmp_path / "x2.pth", params=target.state_dict())
+    options = Run(tmp_path).options("path.pretrain_model_G=x4.pth", "path.pretrain_scale=4")
+    assert_identical(dict(load_network(options, tmp_path / "x2.pth").state_dict()), dict(target.state_dict()))
 
 
 def test_filter_scales_come_along(tiny_network):
@@ -104,7 +113,6 @@ def test_only_x4_is_halved(tiny_network):
 
 
 def test_a_network_without_weights_is_refused(tmp_path):
-    (tmp_path / "any.pth").touch()
-    bicubic = "network_G={which_model_G: Bicubic, setting: {}}"
+    options = load_options(X2, ["network_G={which_model_G: Bicubic, setting: {}}"])
     with pytest.raises(UserError, match="pretrain_scale is of no use with Bicubic"):
-        load_network(load_options(X2, [bicubic, f"path.pretrain_model_G={tmp_path}/any.pth", "path.pretrain_scale=4"]))
+        load_start(build_network("Bicubic", scale=2), tmp_path / "any.pth", options)

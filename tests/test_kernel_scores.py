@@ -1,5 +1,6 @@
 """How close estimated kernels come to true ones: the four numbers, and the tables and sheet that testing writes."""
 
+import json
 import math
 
 import numpy as np
@@ -99,6 +100,24 @@ def test_kernels_of_blurred_images_are_not_compared_where_nothing_was_blurred(be
     assert "kernel_psnr" not in ended.out
     assert list(bench.table("ours/Kernels.csv")[0])[-1] == "seconds"
     assert not [*(bench.folder / "results/ours").glob("*kernels.*")]
+
+
+def test_without_hr_images_kernels_alone_are_compared(bench, options, run_script):
+    section = bench.section("Kernels") | {"mode": "LQ"}
+    ended = run_script("test/test.py", "-opt", options, f"datasets={json.dumps({'test1': section})}")
+    assert ended.status == 0, ended.err
+    (means,) = bench.table("ours/kernels.csv")
+    assert float(means["kernel_l1"]) > 0
+    assert means["lr_psnr"] == ""
+    assert len(bench.table("ours/Kernels.csv")) == 4
+    assert not (bench.folder / "results/ours/table.csv").exists()
+
+
+def test_no_lr_image_is_made_again_where_its_downsampling_is_not_known(pair):
+    kernel = isotropic_gaussian(21, 2.0)
+    score = score_kernel(kernel, kernel, *pair, None)
+    assert math.isnan(score.lr_psnr)
+    assert score.cells() == ["inf", "0.0000", "0.0000", ""]
 
 
 def test_one_sheet_shows_estimated_kernels_above_true_ones(bench, options, run_script):

@@ -7,12 +7,15 @@ import re
 import shutil
 import signal
 import time
+from itertools import count
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 from plidenet.checkpoint import save_checkpoint
+from plidenet.errors import UserError
+from plidenet.evaluation import evaluator
 from skimage import color
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from testing_setup import BICUBIC, LEARNED, read_png, restored_by
@@ -217,6 +220,24 @@ def test_diverged_weights_are_named(write_options, run_script, benchmark, learne
     ended = run_script("test/test.py", "-opt", file, f"path.pretrain_model_G={weights}")
     assert ended.status == 2
     assert "sig0.8_cat: the network's output is not finite; its weights have diverged" in ended.err
+
+
+def test_sets_that_are_done_keep_their_scores_when_a_later_one_fails(write_options, run_script, tmp_path, monkeypatch):
+    restore, images = evaluator.restore, count()
+
+    def failing(*arguments):
+        if next(images) == 4:
+            raise UserError("the first image of the second set is damaged")
+        return restore(*arguments)
+
+    earlier = run_script("test/test.py", "-opt", write_options())
+    scores = read_csv(tmp_path / "results/run/lmdb.csv")
+    monkeypatch.setattr(evaluator, "restore", failing)
+    ended = run_script("test/test.py", "-opt", write_options(), "crop_border=0")
+    assert (earlier.status, ended.status) == (0, 2)
+    assert re.search(r"lmdb: PSNR \d\d\.\d{3} dB, SSIM 0\.\d{4} on Y \(crop 0\)", ended.out)
+    assert read_csv(tmp_path / "results/run/lmdb.csv") != scores
+    assert not (tmp_path / "results/run/table.csv").exists(), "that was of the earlier scores"
 
 
 def test_a_loader_process_that_is_killed_is_told(write_options, run_script, benchmark, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import yaml
 from conftest import ROOT, TINY
-from plidenet.config import load_options
+from plidenet.config import Options, load_options
 from plidenet.data.benchmark import generate_blurred, setting1
 from plidenet.data.images import write_image
 from plidenet.training import Trainer
@@ -48,8 +48,11 @@ class Run:
         paths = {"experiments_root": str(folder / "experiments")}
         self.opt.write_text(yaml.safe_dump({**OPTIONS, "datasets": sections, "path": paths}))
 
+    def options(self, *overrides: str) -> Options:
+        return load_options(self.opt, overrides)
+
     def trainer(self, *overrides: str) -> Trainer:
-        return Trainer(load_options(self.opt, overrides), self.opt)
+        return Trainer(self.options(*overrides), self.opt)
 
     def train(self, *overrides: str) -> Trainer:
         trainer = self.trainer(*overrides)

@@ -96,7 +96,7 @@ class Paths:
     pretrain_model_G: Path | None = option(None, "weights to start from or to test")
     strict_load: bool = option(True, "refuse weights that do not fit exactly")
     pretrain_scale: Literal[2, 3, 4] | None = option(
-        None, "scale of those weights, if not this one: those of 4 can be halved to start at 2 (archs/halve_scale.py)"
+        None, "scale of the weights that training starts from, if not this one: 4 is halved to 2 (archs/halve_scale.py)"
     )
     resume_state: Path | Literal["auto"] | None = option(
         None, "training state to resume from; auto: the run's newest, or a fresh start where there is none"

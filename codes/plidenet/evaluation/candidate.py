@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from plidenet.archs import build_network
+from plidenet.checkpoint import load_checkpoint
 from plidenet.config import Options
 from plidenet.data.build import build_dataset, require_images
 from plidenet.data.datasets import GTDataset
@@ -20,7 +21,6 @@ from plidenet.evaluation.conditions import Conditions, find_conditions
 from plidenet.evaluation.ensemble import SelfEnsemble
 from plidenet.evaluation.tiling import in_tiles
 from plidenet.metrics.perceptual import PerceptualMetric, load_perceptual
-from plidenet.pretrained import load_pretrained
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def load_network(options: Options, weights: Path | None = None) -> nn.Module:
         if weights is None and not path.is_file():
             hint = "path.pretrain_model_G names the weights: your run's best_G.pth, for example"
             raise UserError(f"no checkpoint at {path}; {hint}")
-        log.info("%s", load_pretrained(net, path, options))
+        log.info("%s", load_checkpoint(net, path, options.path.strict_load))
     elif any(True for _ in net.parameters()):
         raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G")
     return net

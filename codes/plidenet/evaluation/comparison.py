@@ -64,7 +64,8 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     """
     sets = {one.name: one for measurement in measurements for one in measurement.scored}
     scale = measurements[0].options.scale
-    published = published_methods(scale, {name: one.conditions.setting for name, one in sets.items()})
+    settings = {name: one.conditions.setting for name, one in sets.items()}
+    published = published_methods(scale, settings) if measurements[0].options.border == scale else []
     labels = label(measurements)
     blocks = [
         [_published_row(method, sets) for method in published],
@@ -113,7 +114,7 @@ def footnotes(
             "bicubic interpolation is left out: that is on full-range luma without crop, the others on Y, cropped."
         )
     else:
-        lines.append("- There are no published scores on these sets with these degradations.")
+        lines.append("- There are no published scores on these sets with these degradations and this crop.")
     return lines
 
 

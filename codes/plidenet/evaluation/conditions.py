@@ -11,6 +11,7 @@ from plidenet.data.benchmark import MANIFEST, read_manifest
 from plidenet.degradation import Downsampling, gaussian8_sigmas
 
 BICUBIC = "MATLAB's bicubic downsampling"
+GAUSSIAN8_KSIZE = 21
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,19 @@ class Conditions:
     Attributes:
         text: what is known of it, for a note.
         widths: of the isotropic Gaussian kernels, in HR pixels, ascending; none with other kernels.
-        setting: 1 where the widths are the eight of Gaussian8, 2 for DIV2KRK as published, None for all else.
+        setting: 1 for Gaussian8, its eight widths of kernels 21x21; 2 for DIV2KRK as published; None for all else.
             Published scores are of one of the two. Gaussian8 is the same whoever makes it; random kernels are not: a
             set of setting 2 that was made here, by whichever downsampling, has other kernels than the published one
             and so other scores, even with the same HR images and name.
-        downsample: how blurred images were downsampled, see `plidenet.degradation.degrade`; None without blur.
+        downsample: how blurred images were downsampled, see `plidenet.degradation.degrade`; None where unknown.
+        blurred: whether they were: no kernel is the true one otherwise.
     """
 
     text: str
     widths: tuple[float, ...] = ()
     setting: int | None = None
     downsample: Downsampling | None = "bicubic"
+    blurred: bool = True
 
 
 def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) -> Conditions:
@@ -47,10 +50,10 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
     assert dataset.dataroot_LQ is not None
     kind, folder = _kind_and_folder(dataset.dataroot_LQ, scale)
     if kind == "Bic":
-        return Conditions(f"{BICUBIC} without blur: not a blind benchmark", downsample=None)
+        return Conditions(f"{BICUBIC} without blur: not a blind benchmark", blurred=False)
     made = read_manifest(folder).get(f"x{scale}")
     if made and made.get("setting") == 1:
-        return _isotropic(made["sigmas"], f"{made['ksize']}x{made['ksize']}, ", f"says {MANIFEST}", scale)
+        return _isotropic(made["sigmas"], made["ksize"], f"says {MANIFEST}", scale)
     if made and made.get("setting") == 2:
         kernels = f"random anisotropic Gaussian kernels {made['ksize']}x{made['ksize']} (says {MANIFEST})"
         if made.get("downsample") == "direct":
@@ -59,10 +62,11 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
         return Conditions(f"{kernels}; {_pipeline(BICUBIC)}")
     widths = [kernel_width(key) for key in keys]
     if None not in widths:
-        return _isotropic(widths, "", "by the images' names", scale)
+        return _isotropic(widths, None, "by the images' names", scale)
     if dataset.name == "DIV2KRK":
-        return Conditions("random anisotropic kernels of KernelGAN's benchmark, as published", (), 2)
-    return Conditions(f"degradation not known: there is no {MANIFEST}, and no sig<width>_ in the images' names")
+        return Conditions("random anisotropic kernels of KernelGAN's benchmark, as published", (), 2, None)
+    unknown = f"degradation not known: there is no {MANIFEST}, and no sig<width>_ in the images' names"
+    return Conditions(unknown, downsample=None)
 
 
 def kernel_width(key: str) -> float | None:
@@ -71,9 +75,11 @@ def kernel_width(key: str) -> float | None:
     return round(float(match[1]), 4) if match else None
 
 
-def _isotropic(widths: Sequence[Any], size: str, origin: str, scale: int) -> Conditions:
+def _isotropic(widths: Sequence[Any], ksize: int | None, origin: str, scale: int) -> Conditions:
     known = tuple(sorted({round(float(width), 4) for width in widths}))
-    gaussian8 = known == tuple(round(sigma, 4) for sigma in gaussian8_sigmas(scale))
+    eight = known == tuple(round(sigma, 4) for sigma in gaussian8_sigmas(scale))
+    gaussian8 = eight and ksize in (GAUSSIAN8_KSIZE, None)
+    size = f"{ksize}x{ksize}, " if ksize else ""
     listed = ", ".join(f"{width:g}" for width in known)
     name = "Gaussian8: " if gaussian8 else ""
     text = f"{name}isotropic Gaussian kernels {size}widths {listed} HR pixels ({origin}); {_pipeline(BICUBIC)}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from plidenet import distributed
 from plidenet.degradation import Downsampling, degrade
 from plidenet.device import to_uint8
+from plidenet.evaluation.conditions import Conditions
 from plidenet.evaluation.evaluator import Restored
 from plidenet.evaluation.figures import draw_kernels
 from plidenet.evaluation.markup import markdown, write_csv
@@ -24,13 +25,13 @@ NOTE = (
     "Estimated against true kernels, mean over the images. kernel_psnr in dB with peak 1, of kernels that sum to 1; "
     "kernel_l1 the sum of absolute differences, 0 to 2; kernel_shift the distance of the centers of mass in HR pixels; "
     "lr_psnr in dB on Y, without crop, of the LR image made again from the HR image and the estimated kernel (blur, "
-    "the set's downsampling, 8 bits)."
+    "the set's downsampling, 8 bits), where those are known."
 )
 
 
 @dataclass(frozen=True)
 class KernelScore:
-    """How close an estimated kernel comes to the true one; see NOTE for the four numbers."""
+    """How close an estimated kernel comes to the true one; see NOTE for the four numbers. NaN: lr_psnr is unknown."""
 
     kernel_psnr: float
     kernel_l1: float
@@ -38,7 +39,8 @@ class KernelScore:
     lr_psnr: float
 
     def cells(self) -> list[str]:
-        return [f"{self.kernel_psnr:.3f}", f"{self.kernel_l1:.4f}", f"{self.kernel_shift:.4f}", f"{self.lr_psnr:.3f}"]
+        lr_psnr = "" if math.isnan(self.lr_psnr) else f"{self.lr_psnr:.3f}"
+        return [f"{self.kernel_psnr:.3f}", f"{self.kernel_l1:.4f}", f"{self.kernel_shift:.4f}", lr_psnr]
 
 
 KERNEL_METRICS = tuple(field.name for field in dataclasses.fields(KernelScore))
@@ -55,20 +57,20 @@ class KernelPair:
 
 
 class KernelMeter:
-    """Measures the kernel of every restored image whose true kernel and HR image are known: a `keep` of `evaluate`.
+    """Measures the kernel of every restored image whose true kernel is known: a `keep` of `evaluate`.
 
     Args:
-        downsample: how the LR images were downsampled after the blur, see `plidenet.degradation.degrade`; None where
-            they were not blurred: no kernel is the true one then.
+        conditions: of the set.
     """
 
-    def __init__(self, downsample: Downsampling | None) -> None:
-        self.downsample = downsample
+    def __init__(self, conditions: Conditions) -> None:
+        self.conditions = conditions
         self._share: list[KernelPair] = []
 
     def __call__(self, restored: Restored, sample: Mapping) -> None:
-        if self.downsample is not None and restored.kernel is not None and "kernel" in sample and "gt" in sample:
-            score = score_kernel(restored.kernel, sample["kernel"], sample["gt"], sample["lq"], self.downsample)
+        if self.conditions.blurred and restored.kernel is not None and "kernel" in sample:
+            way = self.conditions.downsample
+            score = score_kernel(restored.kernel, sample["kernel"], sample.get("gt"), sample["lq"], way)
             pair = KernelPair(restored.key, restored.kernel.numpy(), sample["kernel"].numpy(), score)
             self._share.append(pair)
 
@@ -78,26 +80,32 @@ class KernelMeter:
 
 
 def score_kernel(
-    estimated: Tensor, true: Tensor, hr: Tensor, lr: Tensor, downsample: Downsampling = "bicubic"
+    estimated: Tensor, true: Tensor, hr: Tensor | None, lr: Tensor, downsample: Downsampling | None = "bicubic"
 ) -> KernelScore:
     """Compare two kernels; of different sizes, the smaller is taken to be zero outside.
 
     Args:
         estimated: (k,k), k odd, summing to 1.
         true: (l,l), l odd, summing to 1.
-        hr: uint8 (3,H,W).
+        hr: uint8 (3,H,W), or None where it is unknown.
         lr: uint8 (3,h,w), made of `hr` by the true kernel; H a multiple of h, and W the same of w.
-        downsample: how `lr` was downsampled, see `plidenet.degradation.degrade`.
+        downsample: how `lr` was downsampled, see `plidenet.degradation.degrade`; None where that is unknown.
+
+    Returns:
+        the four numbers; `lr_psnr` is NaN where the LR image cannot be made again.
     """
     one, other = in_one_size(estimated, true)
     error = (one - other).square().mean().item()
     shift = (center_of_mass(one) - center_of_mass(other)).norm().item()
-    rebuilt = degrade(hr[None].float() / 255, estimated, hr.shape[-1] // lr.shape[-1], downsample)[0]
+    lr_psnr = math.nan
+    if hr is not None and downsample is not None:
+        rebuilt = degrade(hr[None].float() / 255, estimated, hr.shape[-1] // lr.shape[-1], downsample)[0]
+        lr_psnr = psnr(to_uint8(rebuilt), lr)
     return KernelScore(
         kernel_psnr=-10 * math.log10(error) if error else math.inf,
         kernel_l1=kernel_l1(estimated, true),
         kernel_shift=shift,
-        lr_psnr=psnr(to_uint8(rebuilt), lr),
+        lr_psnr=lr_psnr,
     )
 
 

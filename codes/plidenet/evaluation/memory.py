@@ -40,7 +40,9 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(self.device)
             self._before = torch.cuda.memory_allocated(self.device)
             return
-        with suppress(OSError, AttributeError):
+        with suppress(
+            OSError, AttributeError, TypeError
+        ):  # not every C library has it, and Windows has none of this name
             ctypes.CDLL(None).malloc_trim(0)  # or freed memory that the process still holds would hide what is taken
         with suppress(OSError):
             CLEAR.write_text(RESET_PEAK)
@@ -72,10 +74,17 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _cgroup_room() -> int | None:
-    """What the container may still take; None without a limit."""
+    """What the container (the root of cgroup v2, as it sees it) may still take; None without a limit."""
     with suppress(OSError, ValueError):  # a limit of "max" is none
-        return int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text())
+        limit, taken = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        return limit - taken + _file_cache()
     return None
+
+
+def _file_cache() -> int:
+    """What the container takes for files that were read a while ago, and gives up where memory is needed."""
+    lines = (CGROUP / "memory.stat").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
 
 
 def _bytes(file: Path, name: str) -> int | None:

@@ -23,7 +23,8 @@ def procedure(name: str, measurement: Measurement) -> list[str]:
     if test.ensemble:
         lines.append(f"- {name}: outputs for the eight orientations of each image averaged (x8 self-ensemble).")
     if measurement.tiled:
-        lines.append(f"- {name}: refined in tiles of {test.tile} LR pixels that overlap by {test.tile_overlap}.")
+        size = "as large as memory allowed" if test.tile == "auto" else f"of {test.tile} LR pixels"
+        lines.append(f"- {name}: refined in tiles {size} that overlap by {test.tile_overlap}, smaller images whole.")
     return lines
 
 

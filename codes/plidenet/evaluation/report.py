@@ -1,28 +1,37 @@
 """The files that testing one network leaves, but for the restored images."""
 
+import logging
 from pathlib import Path
 
+from plidenet.config import Options
 from plidenet.data.images import write_image
 from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.kernels import draw_pairs, write_kernel_tables
-from plidenet.evaluation.measurement import Measurement
+from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.notes import caption, protocol
 from plidenet.evaluation.perceptual import write_perceptual_tables
-from plidenet.evaluation.tables import clear_tables, summarize, write_image_scores, write_tables
+from plidenet.evaluation.tables import mean_score, summarize, write_image_scores, write_tables
+
+log = logging.getLogger(__name__)
+
+
+def write_set(folder: Path, one: MeasuredSet, options: Options) -> None:
+    """Write the scores of a set's images, and its kernels on a sheet, as soon as they are there, into a folder."""
+    write_image_scores(folder / f"{one.name}.csv", one.results, one.kernels, one.perceptual)
+    if one.kernels and options.test.save_images:
+        write_image(folder / f"{one.name}_kernels.png", draw_pairs(one.kernels))
+    if one.results:
+        mean = mean_score(one.results)
+        log.info("%s: PSNR %.3f dB, SSIM %.4f on Y (crop %d)", one.name, mean.psnr_y, mean.ssim_y, options.border)
 
 
 def write_report(folder: Path, measurement: Measurement) -> str:
-    """Write the tables and kernel sheets that `plidenet.evaluation.tester.test` lists, in place of earlier tables.
+    """Write the tables that `plidenet.evaluation.tester.test` lists into a folder that has none.
 
     Returns:
         the tables as Markdown, with what stands beneath them.
     """
     options, sets = measurement.options, measurement.sets
-    clear_tables(folder)
-    for one in sets:
-        write_image_scores(folder / f"{one.name}.csv", one.results, one.kernels, one.perceptual)
-        if one.kernels and options.test.save_images:
-            write_image(folder / f"{one.name}_kernels.png", draw_pairs(one.kernels))
     rows = [summarize(one.name, options.border, one.results) for one in measurement.scored]
     scores = write_tables(folder, rows, caption(measurement))
     widths = write_breakdown(folder, ["dataset"], [line for one in sets if (line := break_down((one.name,), one))])

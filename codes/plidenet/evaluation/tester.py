@@ -20,7 +20,7 @@ from plidenet.evaluation.kernels import KernelMeter
 from plidenet.evaluation.measurement import Cost, MeasuredSet, Measurement
 from plidenet.evaluation.memory import PeakMemory
 from plidenet.evaluation.perceptual import PerceptualMeter
-from plidenet.evaluation.report import write_report
+from plidenet.evaluation.report import write_report, write_set
 from plidenet.evaluation.saving import ImageSaver
 from plidenet.evaluation.tables import clear_tables
 from plidenet.evaluation.tiling import Tiled, advising_tiles
@@ -90,10 +90,10 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     size = complexity.count(candidate.net)
     net = as_tested(candidate.net, options).to(device)
     peak = PeakMemory(device)
-    sets = []
+    sets: list[MeasuredSet] = []
     seconds: list[float] = []
     for name, test_set in candidate.sets.items():
-        kernels = KernelMeter(test_set.conditions.downsample)
+        kernels = KernelMeter(test_set.conditions)
         perceptual = PerceptualMeter(candidate.metrics, options.border)
         keepers: list[Keep] = [peak.end, lambda restored, _: seconds.append(restored.seconds), kernels]
         if options.test.save_images:
@@ -103,7 +103,11 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
         with advising_tiles(), loader_deaths_told("a smaller n_workers takes less memory"):
             results = evaluate(net, _samples(test_set, name, peak), device, options.border, _one_by_one(keepers))
         measured = MeasuredSet(name, test_set.conditions, results, kernels.pairs(), perceptual.scores())
-        if measured.results or measured.perceptual:
+        if measured.results or measured.kernels or measured.perceptual:
+            if distributed.is_main():
+                if not sets:
+                    clear_tables(folder)
+                write_set(folder, measured, options)
             sets.append(measured)
     candidate.net.cpu()  # makes room for the next
     log.info("results are in %s", folder)

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from plidenet.evaluation.memory import PeakMemory
+from plidenet.evaluation.memory import PeakMemory, is_out_of_memory
 from plidenet.speed.cases import Case, prepare
+
+OUT_OF_MEMORY = 12  # the exit status that says so; ENOMEM
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def peak_memory(case: Case) -> Peak | None:
     """
     command = [sys.executable, "-m", "plidenet.speed.memory", json.dumps(asdict(case)), str(torch.get_num_threads())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == -signal.SIGKILL or "OutOfMemoryError" in done.stderr:  # the system's way, and torch's
+    if done.returncode in (-signal.SIGKILL, OUT_OF_MEMORY):  # the system's way, and torch's
         return None
     if done.returncode:
         raise RuntimeError(f"measuring the memory of {case} failed:\n{done.stderr}")
@@ -57,4 +59,9 @@ def measure(case: Case) -> Peak:
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]))
-    print(json.dumps(asdict(measure(Case(**json.loads(sys.argv[1]))))))
+    try:
+        print(json.dumps(asdict(measure(Case(**json.loads(sys.argv[1]))))))
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        sys.exit(OUT_OF_MEMORY)

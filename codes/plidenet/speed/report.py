@@ -16,13 +16,13 @@ from plidenet.speed.timing import Timing
 
 COLUMNS = (
     "network", "mode", "precision", "LR", "wall s", "spread", "CPU s", "spread",
-    "wall x", "CPU x", "work MiB", "total MiB", "matrix %", "memory %",
+    "wall x", "CPU x", "work MiB", "total MiB", "FLOP/s %", "bandwidth %",
 )  # fmt: skip
 LEGEND = """\
-Times are medians, with their spread from the smallest to the largest. x: how many times faster than the plain
-transcription in fp32 at that size. MiB: peak memory of a fresh process, beyond what it has before the work and in
-total. %: of what this machine does at best in a large matrix product (a training step counted as three forward passes)
-and in a large copy (each operation counted as reading and writing memory):"""
+Times are medians, with their spread from the smallest to the largest. x: how many times faster than the
+reference implementation in fp32 at that size. MiB: peak memory of a fresh process, beyond what it has before the work
+(on a GPU: there), and in total (on the host). %: of the most that this device is seen to do, in a large matrix product
+(a training step counted as three forward passes) and in a large copy (operations counted as reading and writing):"""
 TRAINING_FACTOR = 3  # a backward pass is about two forward passes of matrix products
 
 
@@ -32,7 +32,7 @@ class Result:
 
     Attributes:
         case: what was measured.
-        timing: None where the memory of the GPU did not suffice.
+        timing: None where memory did not suffice.
         multiply_adds: of one forward pass of one image.
         traffic: bytes read and written by one run in eager execution.
         peak: None where it was not measured, or where memory did not suffice.
@@ -58,7 +58,7 @@ class Result:
 
 
 def baseline(result: Result, results: Sequence[Result]) -> Result | None:
-    """What a result is compared with: the plain transcription in float32, in the same mode and size."""
+    """What a result is compared with: the reference implementation in float32, in the same mode and size."""
     here = (result.case.mode, result.case.size)
     for other in results:
         case = other.case

@@ -24,7 +24,6 @@ from plidenet.device import choose_device, tf32, to_float
 from plidenet.errors import UserError
 from plidenet.evaluation.tiling import in_tiles
 from plidenet.losses import Restoration, build_losses, total_loss
-from plidenet.pretrained import load_pretrained
 from plidenet.training.degrader import RandomDegrader
 from plidenet.training.ema import build_ema
 from plidenet.training.experiment import Experiment
@@ -34,6 +33,7 @@ from plidenet.training.optimizer import build_optimizer
 from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate
 from plidenet.training.sets import build_train_batches, build_val_loaders
+from plidenet.training.start import load_start
 from plidenet.training.validation import Validator
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Trainer:
         torch.manual_seed(self.seed)
         self.net = build_network(options.network_G.which_model_G, **options.network_setting)
         if (start := options.path.pretrain_model_G) is not None:
-            log.info("%s: %s", start, load_pretrained(self.net, start, options))
+            log.info("%s: %s", start, load_start(self.net, start, options))
         self.net.to(self.device)
         if options.train.channels_last:
             self.net.to(memory_format=torch.channels_last)

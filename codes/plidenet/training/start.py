@@ -1,4 +1,4 @@
-"""The weights that an option file names, brought into its network: what training starts from, or what is tested."""
+"""The weights that a run starts from, brought into its network."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from plidenet.config import Options
 from plidenet.errors import UserError
 
 
-def load_pretrained(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
+def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
     """Load weights as `path.strict_load` and `path.pretrain_scale` say, in place.
 
     Args:

@@ -1,0 +1,65 @@
+"""On a GPU, nothing meets what is on the CPU: seen on tensors that have a shape, a type and a device, but no content.
+
+That needs no GPU. What it cannot see: gradients, autocast, and how good the numbers are.
+"""
+
+import pytest
+import torch
+from plidenet.config.schema import Degradation
+from plidenet.degradation.imresize import _matrix_on
+from plidenet.evaluation.ensemble import SelfEnsemble
+from plidenet.evaluation.tiling import Tiled
+from plidenet.losses import Restoration, build_losses, total_loss
+from plidenet.training.degrader import RandomDegrader
+from torch._subclasses import FakeTensorMode
+
+LOSSES = build_losses([("l1", 1.0), ("lr_consistency", 1.0), ("gradient_difference", 1.0)])
+
+
+@pytest.fixture
+def gpu():
+    mode = FakeTensorMode()
+    yield mode
+    _matrix_on.cache_clear()  # it has some of these tensors
+
+
+@pytest.fixture
+def on_gpu(tiny_network, gpu):
+    """A small network there."""
+
+    def shape_of(value):
+        with gpu:
+            return torch.empty(value.shape, dtype=value.dtype, device="cuda")
+
+    def build(name, scale):
+        torch.__future__.set_overwrite_module_params_on_conversion(True)
+        try:
+            return tiny_network(name, scale=scale)._apply(shape_of)
+        finally:
+            torch.__future__.set_overwrite_module_params_on_conversion(False)
+
+    return build
+
+
+@pytest.mark.parametrize("name", ["PL_IDENet", "PL_IDENet_E"])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_training_step_up_to_its_loss(on_gpu, gpu, name, scale):
+    net, degrade = on_gpu(name, scale), RandomDegrader(Degradation(rate_iso=0.5, random_disturb=True), scale, seed=0)
+    with gpu:
+        hr = torch.rand(4, 3, 24 * scale, 24 * scale, device="cuda")
+        lr, _ = degrade(hr, 0)
+        sr, kernel = net(lr)
+        loss, _ = total_loss(LOSSES, Restoration(sr=sr, kernel=kernel, lr=lr, hr=hr))
+        assert (lr.shape, sr.shape) == ((4, 3, 24, 24), hr.shape)
+        assert {value.device.type for value in (lr, sr, kernel, loss)} == {"cuda"}
+
+
+@pytest.mark.parametrize("name", ["PL_IDENet", "PL_IDENet_E"])
+def test_images_whole_in_bands_in_tiles_and_in_all_orientations(on_gpu, gpu, name):
+    net = on_gpu(name, 4).eval()
+    with gpu, torch.inference_mode():
+        small, large = (torch.rand(1, 3, *size, device="cuda") for size in ((45, 37), (300, 400)))
+        for restore, lr in ((net, small), (net, large), (Tiled(net, 24, 8), small), (SelfEnsemble(net), small)):
+            sr, kernel = restore(lr)
+            assert sr.shape[-2:] == (4 * lr.shape[-2], 4 * lr.shape[-1])
+            assert sr.device.type == kernel.device.type == "cuda"

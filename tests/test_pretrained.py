@@ -17,10 +17,12 @@ from skimage import data
 FOLDER = ROOT / "experiments/pretrained"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 OPTIONS = {
+    "PL_IDENet_E_x2_setting1": "options/setting1/test/test_setting1_x2_E.yml",
     "PL_IDENet_E_x4_setting1": "options/setting1/test/test_setting1_x4_E.yml",
     "PL_IDENet_E_x4_setting2": "options/setting2/test/test_setting2_x4_E.yml",
 }
 MEASURED = {  # PSNR on Y (dB) of the photograph below, L1 of its kernel
+    "PL_IDENet_E_x2_setting1": (33.645, 0.300),
     "PL_IDENet_E_x4_setting1": (28.916, 0.238),
     "PL_IDENet_E_x4_setting2": (28.292, 0.301),
 }
@@ -47,7 +49,7 @@ def test_a_photograph_is_restored_as_well_as_when_the_weights_were_made(name):
     net = load_network(options).eval()
     assert options.path.pretrain_model_G == FOLDER / f"{name}.pth"
     hr = torch.from_numpy(data.astronaut()[:192, 120:312].copy()).permute(2, 0, 1)[None]
-    true = isotropic_gaussian(21, 2.6)
+    true = isotropic_gaussian(21, 0.65 * options.scale)
     lr = to_uint8(degrade(to_float(hr, "cpu"), true, options.scale))
     with torch.no_grad():
         sr, kernel = net(to_float(lr, "cpu"))

@@ -5,6 +5,7 @@ That needs no GPU. What it cannot see: gradients, autocast, and how good the num
 
 import pytest
 import torch
+from plidenet.archs.bands import in_bands
 from plidenet.config.schema import Degradation
 from plidenet.degradation.imresize import _matrix_on
 from plidenet.evaluation.ensemble import SelfEnsemble
@@ -63,3 +64,16 @@ def test_images_whole_in_bands_in_tiles_and_in_all_orientations(on_gpu, gpu, nam
             sr, kernel = restore(lr)
             assert sr.shape[-2:] == (4 * lr.shape[-2], 4 * lr.shape[-1])
             assert sr.device.type == kernel.device.type == "cuda"
+
+
+def test_most_images_are_taken_whole_and_large_ones_in_few_bands(gpu):
+    def heights(height, device="cuda"):
+        seen = []
+        with gpu, torch.inference_mode():
+            image = torch.empty(1, height, 2048, 1, device=device)
+            in_bands(lambda band, _: seen.append(band.shape[1]) or band, image, window=8)
+        return seen
+
+    assert heights(480) == [480]
+    assert heights(1200) == [488, 488, 224]
+    assert heights(1200, "meta") == [1200], "multiply-adds are counted without what is computed twice"

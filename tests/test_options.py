@@ -156,7 +156,7 @@ network_G: {which_model_G: Bicubic, setting: {}}
         ),
         (
             "datasets.train2={name: x, mode: GT, dataroot_GT: x}",
-            r"train2 must be named train \(there is one\)",
+            r"datasets\.train2 must be named train \(there is one\)",
         ),
         ("datasets.test1.GT_size=30", r"datasets\.test1\.GT_size is 30, no multiple of the scale 4"),
         ("network_G.setting.scale=2", r"network_G\.setting\.scale is 2, but scale is 4"),

@@ -1,8 +1,17 @@
-"""Parts that are computed in the precision of their arguments, whatever autocast is on around them."""
+"""Which precision is computed in: a network in half the bits, and parts of it in those of their arguments."""
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast_to(precision: str, device: torch.device) -> AbstractContextManager:
+    """A context in which a network computes in a precision: "bf16", "fp16", or as it is in "fp32"."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=PRECISIONS[precision])
 
 
 def autocast_off(device: torch.device) -> AbstractContextManager:

@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from plidenet.archs import build_network, compile_network
-from plidenet.autocast import autocast_off
+from plidenet.autocast import autocast_off, autocast_to
 from plidenet.device import set_tf32
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
@@ -86,7 +85,7 @@ def prepare(case: Case) -> Run:
 
 def _forward(case: Case, forward: Callable, lr: Tensor) -> Run:
     def run() -> None:
-        with torch.inference_mode(), _autocast(case):
+        with torch.inference_mode(), autocast_to(case.precision, torch.device(case.device)):
             forward(lr)
 
     return run
@@ -100,17 +99,13 @@ def _training_step(case: Case, forward: Callable, net: nn.Module, lr: Tensor) ->
 
     def run() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with _autocast(case):
+        with autocast_to(case.precision, torch.device(case.device)):
             sr, kernel = forward(lr)
         loss, _ = total_loss(losses, Restoration(sr=sr, kernel=kernel, lr=lr, hr=hr))
         loss.backward()
         optimizer.step()
 
     return run
-
-
-def _autocast(case: Case) -> AbstractContextManager:
-    return torch.autocast(case.device, torch.bfloat16) if case.precision == "bf16" else nullcontext()
 
 
 def _plain(path: Path, case: Case, net: nn.Module) -> Callable:

@@ -5,7 +5,6 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from plidenet import distributed
 from plidenet.archs import build_network, compile_network
+from plidenet.autocast import autocast_to
 from plidenet.checkpoint import save_checkpoint
 from plidenet.config import Options, describe_changes, describe_differences
 from plidenet.data.loaders import loader_deaths_told
@@ -37,7 +37,6 @@ from plidenet.training.start import load_start
 from plidenet.training.validation import Validator
 
 log = logging.getLogger(__name__)
-PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Trainer:
@@ -166,7 +165,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         seen = []
         for hr_part, lr_part in zip(hr.chunk(options.accumulate), lr.chunk(options.accumulate), strict=True):
-            with tf32(options.tf32), self._autocast():
+            with tf32(options.tf32), autocast_to(options.precision, self.device):
                 sr, kernel = self.model(lr_part, **extra)
             loss, terms = total_loss(self.losses, Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part))
             with tf32(options.tf32):
@@ -294,9 +293,3 @@ class Trainer:
             averaged = {} if self.ema is None else {"params_ema": self.ema.module.state_dict()}
             for name in names:
                 save_checkpoint(self.experiment.models / f"{name}_G.pth", params=self.net.state_dict(), **averaged)
-
-    def _autocast(self) -> Any:
-        precision = self.options.train.precision
-        if precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=PRECISIONS[precision])

@@ -40,10 +40,9 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(self.device)
             self._before = torch.cuda.memory_allocated(self.device)
             return
-        with suppress(
-            OSError, AttributeError, TypeError
-        ):  # not every C library has it, and Windows has none of this name
-            ctypes.CDLL(None).malloc_trim(0)  # or freed memory that the process still holds would hide what is taken
+        # Freed memory that the process still holds would hide what is taken. Not every system has the means.
+        with suppress(OSError, AttributeError, TypeError):
+            ctypes.CDLL(None).malloc_trim(0)
         with suppress(OSError):
             CLEAR.write_text(RESET_PEAK)
         self._before = _bytes(STATUS, "VmRSS")

@@ -19,6 +19,7 @@ LOSSES = build_losses([("l1", 1.0), ("lr_consistency", 1.0), ("gradient_differen
 
 @pytest.fixture
 def gpu():
+    """A mode in which tensors may be on a GPU that is not there."""
     mode = FakeTensorMode()
     yield mode
     _matrix_on.cache_clear()  # it has some of these tensors

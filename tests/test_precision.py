@@ -6,6 +6,7 @@ from conftest import ROOT, TINY
 from plidenet.archs import build_network
 from plidenet.archs.layer_norm import LayerNorm
 from plidenet.archs.swin import WindowAttention
+from plidenet.autocast import warn_of_emulation
 from plidenet.config import load_options
 from plidenet.degradation import degrade, isotropic_gaussian
 from plidenet.device import choose_device
@@ -86,3 +87,19 @@ def test_testing_computes_in_full_float32(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     choose_device(load_options(ROOT / "options/setting1/test/test_setting1_x4_E.yml", ["device=cpu"]))
     assert tf32_is_allowed() == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "processor", "warned"),
+    [
+        ("bf16", "cpu", "AVX2", True),
+        ("fp16", "cpu", "AVX2", True),
+        ("fp32", "cpu", "AVX2", False),
+        ("bf16", "cpu", "AVX512", False),
+        ("bf16", "cuda", "AVX2", False),
+    ],
+)
+def test_a_processor_that_emulates_a_precision_is_warned_of(monkeypatch, caplog, precision, device, processor, warned):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    warn_of_emulation(precision, torch.device(device))
+    assert (f"emulates {precision}" in caplog.text) == warned

@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from plidenet import distributed
 from plidenet.archs import build_network, compile_network
-from plidenet.autocast import autocast_to
+from plidenet.autocast import autocast_to, warn_of_emulation
 from plidenet.checkpoint import save_checkpoint
 from plidenet.config import Options, describe_changes, describe_differences
 from plidenet.data.loaders import loader_deaths_told
@@ -55,6 +55,7 @@ class Trainer:
     def __init__(self, options: Options, option_file: Path) -> None:
         self.options = options
         self.device = choose_device(options)
+        warn_of_emulation(options.train.precision, self.device)
         self.seed = options.train.manual_seed
         self.iteration = 0
         self.best_psnr = -math.inf

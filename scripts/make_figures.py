@@ -21,7 +21,7 @@ DEMO_NOTE = (
     "the astronaut is NASA's, in the public domain, the cat Chelsea by Stéfan van der Walt, CC0."
 )
 EXAMPLE = """python scripts/make_figures.py
-  python scripts/make_figures.py --ours results/PLIDENet_x4 --bicubic results/bicubic_x4 --set Set5 \\
+  python scripts/make_figures.py --ours results/PL_IDENet_E_x4_setting1 --bicubic results/bicubic_x4 --set Set5 \\
       --benchmark datasets/Set5/setting1 --images sig1.8_baby sig2.6_bird:40,96 --save figures"""
 
 

@@ -10,7 +10,7 @@ from plidenet.cli import add_tile_arguments, option_parser, run, tile_overrides
 def main() -> None:
     arguments = option_parser(
         __doc__,
-        "python test/inference.py -opt options/setting1/test/test_setting1_x4.yml -input_dir photos -output_dir out",
+        "python test/inference.py -opt options/setting1/test/test_setting1_x4_E.yml -input_dir photos -output_dir out",
     )
     arguments.add_argument("-input_dir", "--input_dir", required=True, type=Path, help="LR image, or folder of them")
     arguments.add_argument("-output_dir", "--output_dir", required=True, type=Path, help="folder to write to")

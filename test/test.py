@@ -10,7 +10,7 @@ from pathlib import Path
 from plidenet.cli import add_tile_arguments, option_parser, run, tile_overrides
 from plidenet.errors import UserError
 
-EXAMPLES = """python test/test.py -opt options/setting1/test/test_setting1_x4.yml
+EXAMPLES = """python test/test.py -opt options/setting1/test/test_setting1_x4_E.yml
   python test/test.py --compare options/demo/test_bicubic_x4.yml options/demo/test_demo_x4.yml --output results/both"""
 
 

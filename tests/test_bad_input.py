@@ -135,6 +135,8 @@ def test_a_script_overwrites_nothing(refused, here, script, arguments):
     [
         ("generate_mod_blur_LR_bic", ("--save", "out", "--scale", 2, "--ksize", 4), "size must be odd, not 4"),
         ("generate_mod_blur_LR_bic", ("--save", "out", "--scale", 2, "--sigmas", 0), "positive and different"),
+        ("generate_mod_blur_LR_bic", ("--save", "out", "--scale", 2, "--sigmas", "nan"), "positive and different"),
+        ("generate_mod_blur_LR_bic", ("--save", "out", "--scale", 2, "--sigmas", "inf"), "positive and different"),
         ("generate_mod_blur_LR_bic", ("--save", "out", "--scale", 2, "--sigmas", 1, 1), "positive and different"),
         (
             "generate_mod_blur_LR_bic",

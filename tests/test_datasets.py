@@ -27,6 +27,11 @@ def coded(number, height=HEIGHT, width=WIDTH):
     return np.dstack([rows, columns, np.full_like(rows, number)])
 
 
+def coded_kernel(number):
+    """A kernel (3,3) for each number."""
+    return torch.ones(9).index_fill(0, torch.tensor(4), number + 1.0).view(3, 3) / (number + 9)
+
+
 @pytest.fixture
 def folders(tmp_path):
     """Folders of seven coded HR images and of LR images that are HR[::2, ::2], with kernels of the LR images."""
@@ -34,7 +39,7 @@ def folders(tmp_path):
         write_image(tmp_path / "HR" / f"{i}.png", coded(i))
         write_image(tmp_path / "LR" / f"{i}x2.png", coded(i)[::2, ::2])
         (tmp_path / "kernel").mkdir(exist_ok=True)
-        np.save(tmp_path / "kernel" / f"{i}x2.npy", np.full((3, 3), (i + 1) / 9))
+        np.save(tmp_path / "kernel" / f"{i}x2.npy", 255 * coded_kernel(i).numpy())  # scaled when they are read
     return SimpleNamespace(HR=tmp_path / "HR", LR=tmp_path / "LR", kernel=tmp_path / "kernel")
 
 
@@ -89,7 +94,7 @@ def test_an_lq_sample_is_a_whole_lr_image_its_name_and_its_kernel(folders):
     assert sample["key"] == "3x2"
     np.testing.assert_array_equal(sample["lq"], coded(3)[::2, ::2].transpose(2, 0, 1))
     kernel = DATASETS.build("LQ", dataroot_LQ=folders.LR, dataroot_kernel=folders.kernel)[3]["kernel"]
-    torch.testing.assert_close(kernel, torch.full((3, 3), 4 / 9))
+    torch.testing.assert_close(kernel, coded_kernel(3))
 
 
 def test_an_lqgt_sample_is_a_pair_under_the_lr_name(folders):
@@ -98,7 +103,7 @@ def test_an_lqgt_sample_is_a_pair_under_the_lr_name(folders):
     assert sample["key"] == "3x2"
     np.testing.assert_array_equal(sample["gt"], coded(3).transpose(2, 0, 1))
     np.testing.assert_array_equal(sample["lq"], coded(3)[::2, ::2].transpose(2, 0, 1))
-    torch.testing.assert_close(sample["kernel"], torch.full((3, 3), 4 / 9))
+    torch.testing.assert_close(sample["kernel"], coded_kernel(3))
 
 
 def test_an_hr_image_is_cut_to_the_scale_times_its_lr_image(folders):

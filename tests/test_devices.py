@@ -5,9 +5,13 @@ That needs no GPU. What it cannot see: gradients, autocast, and how good the num
 
 import pytest
 import torch
+from conftest import ROOT
 from plidenet.archs.bands import in_bands
+from plidenet.config import load_options
 from plidenet.config.schema import Degradation
 from plidenet.degradation.imresize import _matrix_on
+from plidenet.device import choose_device
+from plidenet.errors import UserError
 from plidenet.evaluation.ensemble import SelfEnsemble
 from plidenet.evaluation.tiling import Tiled
 from plidenet.losses import Restoration, build_losses, total_loss
@@ -78,3 +82,44 @@ def test_most_images_are_taken_whole_and_large_ones_in_few_bands(gpu):
     assert heights(480) == [480]
     assert heights(1200) == [488, 488, 224]
     assert heights(1200, "meta") == [1200], "multiply-adds are counted without what is computed twice"
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """The device of a process under torchrun (its number, how many there are), on a machine with GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+
+    def choose(setting, number=None, count=None):
+        for key, value in (("LOCAL_RANK", number), ("LOCAL_WORLD_SIZE", count)):
+            monkeypatch.delenv(key, raising=False) if value is None else monkeypatch.setenv(key, str(value))
+        file = ROOT / "options/setting1/test/test_setting1_x4_E.yml"
+        return str(choose_device(load_options(file, [setting] if setting else [])))
+
+    return choose
+
+
+@pytest.mark.parametrize(
+    ("setting", "process", "device"),
+    [
+        (None, (), "cuda:0"),
+        (None, (1, 2), "cuda:1"),
+        ("device=cuda:1", (), "cuda:1"),
+        ("device=cuda:1", (0, 1), "cuda:1"),
+        ("device=cpu", (1, 2), "cpu"),
+        ("gpu_ids=[3]", (), "cuda:3"),
+        ("gpu_ids=[3]", (0, 1), "cuda:3"),
+        ("gpu_ids=[2,3]", (1, 2), "cuda:3"),
+    ],
+)
+def test_every_process_takes_its_gpu(chosen, setting, process, device):
+    assert chosen(setting, *process) == device
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"), [("device=cuda:0", "cannot serve 2 processes"), ("gpu_ids=[0]", "lists 1 GPUs, too few")]
+)
+def test_processes_do_not_share_a_gpu(chosen, setting, reason):
+    with pytest.raises(UserError, match=reason):
+        chosen(setting, 0, 2)

@@ -56,6 +56,17 @@ with distributed.process_group(torch.device("cpu"), 60):
 assert len(os.listdir("/proc/self/task")) == before
 """
 
+ALL_START_AS_THE_FIRST = """
+import torch
+from plidenet import distributed
+with distributed.process_group(torch.device("cpu"), 60):
+    torch.manual_seed(distributed.rank())
+    net = torch.nn.Linear(2, 2)
+    distributed.share_weights(net)
+    torch.manual_seed(0)
+    assert torch.equal(net.weight, torch.nn.Linear(2, 2).weight)
+"""
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -121,6 +132,7 @@ def test_a_signal_to_one_process_during_validation_stops_and_saves_all(run):
 def test_a_batch_that_cannot_be_shared_equally_is_refused(run, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setattr(distributed, "gather_interleaved", list)
+    monkeypatch.setattr(distributed, "share_weights", lambda net: None)
     with pytest.raises(UserError, match="a batch of 4 images cannot be divided equally among 3 processes"):
         run.trainer()
 
@@ -199,5 +211,12 @@ def test_what_a_process_alone_meets_in_evaluation_is_not_said_twice(caplog):
 def test_the_threads_of_gloo_end_with_the_group_as_they_abort_an_interpreter_that_ends_before_them(tmp_path):
     program = tmp_path / "group.py"
     program.write_text(LEFT_WITHOUT_THREADS)
+    status, output = torchrun([str(program)])
+    assert status == 0, output
+
+
+def test_all_processes_start_from_the_weights_of_the_first(tmp_path):
+    program = tmp_path / "start.py"
+    program.write_text(ALL_START_AS_THE_FIRST)
     status, output = torchrun([str(program)])
     assert status == 0, output

@@ -22,6 +22,7 @@ from plidenet.data.lmdb_store import write_lmdb
 from plidenet.errors import UserError
 from plidenet.training import Trainer
 from plidenet.training.experiment import load_state
+from plidenet.training.validation import Validator
 from test_lmdb import raw
 from training_setup import Run, assert_identical
 
@@ -182,6 +183,17 @@ def test_a_loader_process_that_is_killed_is_told_and_training_goes_on(run, monke
         run.train(workers)
     assert run.train(workers, AUTO).iteration == 6
     assert_same_end(run, "whole", "run")
+
+
+def test_a_loader_process_that_is_killed_in_validation_costs_no_step(run, monkeypatch):
+    def killed(*_):
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed. ")
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"worker \(pid 1\) is killed"):
+        patch.setattr(Validator, "measure", killed)
+        run.train("logger.save_checkpoint_freq=100")
+    assert run.trainer(AUTO).validation_due
+    assert run.train(AUTO).iteration == 6
 
 
 def test_sigterm_to_all_processes_of_a_run_saves_and_ends_well(run):

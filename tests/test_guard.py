@@ -35,6 +35,12 @@ def validate_with(monkeypatch, values):
     monkeypatch.setattr(Validator, "measure", lambda *_: next(remaining))
 
 
+def averages(state):
+    """The averaged weights of a training state, by the network's names."""
+    averaged = state["weights"]["ema"]
+    return {name.removeprefix("module."): averaged[name] for name in averaged if name.startswith("module.")}
+
+
 def learning_rates(run):
     return [float(value) for _, name, value in run.curves("run") if name == "lr"]
 
@@ -64,8 +70,8 @@ def test_steps_in_a_row_that_are_not_finite_lead_back_to_the_last_good_weights_a
     )
     after, good = run.state("run", 5), run.state("run", 3)
     assert after["iteration"] == 5
-    for part in ("net", "ema"):
-        assert_identical(after["weights"][part], good["weights"][part])
+    assert_identical(after["weights"]["net"], averages(good))
+    assert_identical(after["weights"]["ema"], good["weights"]["ema"])
     assert_identical(after["weights"]["optimizer"]["state"], good["weights"]["optimizer"]["state"])
     assert learning_rates(run) == pytest.approx([1e-3] * 5 + [5e-4])
 
@@ -86,7 +92,7 @@ def test_a_fall_in_validation_leads_back_to_the_last_good_weights(run, monkeypat
     with caplog.at_level("WARNING", "plidenet"):
         trainer = run.train(*setting)
     assert f"iteration 4: validation fell to {collapsed:.2f} dB, from 20.00 dB at best; back to" in caplog.text
-    assert_identical(run.state("run", 4)["weights"]["net"], run.state("run", 2)["weights"]["net"])
+    assert_identical(run.state("run", 4)["weights"]["net"], averages(run.state("run", 2)))
     assert trainer.best_psnr == 20.5
     assert trainer.guard.returns == 1
 
@@ -94,7 +100,7 @@ def test_a_fall_in_validation_leads_back_to_the_last_good_weights(run, monkeypat
 def test_training_goes_on_after_a_return_without_harming_what_it_returned_to(run, monkeypatch):
     validate_with(monkeypatch, [20.0, 1.0, 1.0])
     trainer = run.train("train.val_freq=2", "logger.save_checkpoint_freq=1", "logger.keep=6")
-    assert_identical(run.state("run", 6)["weights"]["net"], run.state("run", 2)["weights"]["net"])
+    assert_identical(run.state("run", 6)["weights"]["net"], averages(run.state("run", 2)))
     assert not torch.equal(run.state("run", 5)["weights"]["net"]["wiener.mixture"], trainer.net.wiener.mixture)
 
 
@@ -151,3 +157,25 @@ def test_returns_beyond_the_limit_raise():
     guard.count_return("a reason")
     with pytest.raises(UserError, match="a reason"):
         guard.count_return("a reason")
+
+
+def test_output_that_is_not_finite_on_any_validation_set_is_a_collapse(run, monkeypatch):
+    validator = run.trainer().validator
+    validator.loaders = {"good": None, "bad": None}
+    monkeypatch.setattr(validator, "_measure_set", lambda name, *_: {"good": 30.0, "bad": math.nan}[name])
+    assert math.isnan(validator.measure(None, 1, None))
+
+
+@pytest.mark.parametrize(
+    ("changed", "best"),
+    [
+        ("datasets.val.name=other", -math.inf),
+        ("crop_border=3", -math.inf),
+        ("datasets.val.n_workers=1", 25.0),
+        ("train.lr_G=1e-4", 25.0),
+    ],
+)
+def test_a_run_that_goes_on_with_another_validation_does_not_take_it_for_a_collapse(run, monkeypatch, changed, best):
+    validate_with(monkeypatch, [25.0])
+    run.train("train.niter=2")
+    assert run.trainer("path.resume_state=auto", changed).best_psnr == best

@@ -33,6 +33,14 @@ def test_kernel_visual_draws_every_kernel_in_rows_of_eight(run_script, tmp_path)
     assert (sheet[12 + 168 + 4 : row.shape[0], : 3 * tile].min(axis=(0, 2)) < 128).sum() > 100, "titles are missing"
 
 
+def test_kernel_visual_shrinks_kernels_larger_than_their_square(run_script, here):
+    np.save(here / "large.npy", anisotropic_gaussian(181, 20, 20, 0).numpy())
+    assert run_script("scripts/kernel_visual.py", here / "large.npy", "--save", here / "sheet.png").status == 0
+    sheet = cv2.imread(str(here / "sheet.png"))
+    assert sheet.shape[1] == 168 + 2 * 12
+    assert sheet[12 + 84, 12 + 84].min() > 250
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [

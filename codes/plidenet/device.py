@@ -14,18 +14,24 @@ from plidenet.errors import UserError
 def choose_device(options: Options) -> torch.device:
     """The device of this process.
 
-    `auto` is the CPU where there is no CUDA; else the GPU of this process's number under torchrun, or the first of
-    gpu_ids, or cuda:0. It becomes CUDA's current one, and computes in full float32, except within `tf32`.
+    `auto` is the CPU where there is no CUDA, else a GPU: of the processes that torchrun starts on this machine, each
+    takes the GPU of its number, or that entry of gpu_ids. It becomes CUDA's current one, and computes in full float32,
+    except within `tf32`.
 
     Raises:
-        UserError: a device that does not exist here.
+        UserError: a device that does not exist here, or not one for every process.
     """
     name = options.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    number, count = (int(os.environ.get(key, value)) for key, value in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)))
+    if name.startswith("cuda:") and count > 1:
+        raise UserError(f"device '{name}' cannot serve {count} processes; with device: cuda each takes its own")
     if name == "cuda":
-        first = options.gpu_ids[0] if options.gpu_ids else 0
-        name = f"cuda:{os.environ.get('LOCAL_RANK', first)}"
+        gpus = options.gpu_ids or range(count)
+        if len(gpus) < count:
+            raise UserError(f"gpu_ids lists {len(gpus)} GPUs, too few for {count} processes; ~ takes them in order")
+        name = f"cuda:{gpus[number]}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

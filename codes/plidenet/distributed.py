@@ -59,6 +59,13 @@ def mean(values: Tensor) -> Tensor:
     return values
 
 
+def share_weights(net: nn.Module) -> None:
+    """Give all processes the first one's weights: on machines of other kinds, the same seed can end in other digits."""
+    if world_size() > 1:
+        for tensor in net.state_dict().values():
+            dist.broadcast(tensor, src=0)
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over the processes.
 

@@ -58,5 +58,5 @@ class Registry:
             raise UserError(f"{self.kind} {name} needs the argument '{missing[0]}'")
         try:
             return entry(**arguments)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise UserError(f"{self.kind} {name} cannot be built: {error}") from error

@@ -40,7 +40,7 @@ class PLIDENet(nn.Module):
         (B,3,refine_crop,refine_crop): the estimator and the deconvolution see more of the image than is restored.
 
     Raises:
-        ValueError: an LR image smaller than 16x16, or arguments that do not go together.
+        ValueError: an LR image smaller than 16x16 or than half a kernel, or impossible arguments.
     """
 
     MIN_SIZE = 16
@@ -67,8 +67,11 @@ class PLIDENet(nn.Module):
         unshuffle: Literal[1, "scale"] = 1,
     ) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, not {kernel_size}")
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be positive and odd, not {kernel_size}")
+        for name, value in (("kernel_embed_dim", kernel_embed_dim), ("num_wiener_filters", num_wiener_filters)):
+            if value < 1:
+                raise ValueError(f"{name} must be positive, not {value}")
         if unshuffle not in (1, "scale"):
             raise ValueError(f"unshuffle must be 1 or 'scale', not {unshuffle!r}")
         self.scale = scale
@@ -102,10 +105,9 @@ class PLIDENet(nn.Module):
 
         `upsampled` is what the upsampler makes of `lr`, where that is there already.
         """
-        if min(lr.shape[-2:]) < self.MIN_SIZE:
-            raise ValueError(
-                f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {self.MIN_SIZE}x{self.MIN_SIZE} is needed"
-            )
+        least = max(self.MIN_SIZE, -(-(self.estimator.kernel_size // 2) // self.scale))
+        if min(lr.shape[-2:]) < least:
+            raise ValueError(f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {least}x{least} is needed")
         kernel = self.estimator(lr)
         known = kernel.detach()  # the restoration takes the kernel as given: only the LR-consistency loss teaches it
         deblurred = self.wiener(self.upsampler(lr) if upsampled is None else upsampled, known)

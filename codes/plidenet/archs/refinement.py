@@ -57,6 +57,10 @@ class Refinement(nn.Module):
         super().__init__()
         if not len(depths) == len(num_heads) == len(prompt_dims) == len(prompt_heads):
             raise ValueError("depths, num_heads, prompt_dims and prompt_heads must have one entry per group")
+        if min(embed_dim, window_size, mlp_ratio, *num_heads, *prompt_dims, *prompt_heads) <= 0:
+            raise ValueError("embed_dim, window_size, mlp_ratio, num_heads, prompt_dims, prompt_heads must be positive")
+        if not 0 <= drop_path < 1:
+            raise ValueError(f"drop_path must be at least 0 and less than 1, not {drop_path}")
         self.unshuffle = unshuffle
         self.pad_multiple = window_size * unshuffle
         channels = 3 * unshuffle**2

@@ -141,7 +141,9 @@ class Options:
     model: Literal["blind", "blind_asif"] = option("blind", "kept for DAN's files; both mean the same here")
     scale: Literal[2, 3, 4] = option(REQUIRED, "HR size / LR size")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
-    gpu_ids: tuple[int, ...] | None = option(None, "the first is the GPU of a single process; for more use torchrun")
+    gpu_ids: tuple[int, ...] | None = option(
+        None, "the GPU of each process on a machine (torchrun starts them); ~: in order"
+    )
     crop_border: int | None = option(None, "pixels cut from each side before measuring; ~ means the scale")
     use_tb_logger: bool = option(True, "write TensorBoard logs in training")
     dist_timeout: float = option(1800, "seconds that a process waits for the others before it fails")

@@ -85,7 +85,7 @@ def setting1(sigmas: Sequence[float], size: int) -> Setting:
         UserError: widths or a size that cannot be.
     """
     labels = [f"sig{round(sigma, 4)}_" for sigma in sigmas]
-    if min(sigmas) <= 0 or len(set(labels)) < len(labels):
+    if not all(0 < sigma < MAX_WIDTH for sigma in sigmas) or len(set(labels)) < len(labels):
         raise UserError(f"kernel widths must be positive and different, not {', '.join(map(str, sigmas))}")
     _require_odd(size)
     kernels = isotropic_gaussian(size, torch.tensor(sigmas, dtype=torch.float64)).numpy()

@@ -6,11 +6,11 @@ import numpy as np
 
 from plidenet.errors import UserError
 
-LARGEST_SUM = 1e6  # of a kernel; that of a true one is 1
+LARGEST_SUM = 1e6  # of a kernel in a file
 
 
 def read_kernel(path: Path) -> np.ndarray:
-    """One kernel, float32 (k,k), k odd, finite, with a positive sum; UserError where the file holds none."""
+    """One kernel, float32 (k,k), k odd, finite, scaled to the sum 1; UserError where the file holds none."""
     (kernel,) = _read(path, "(k,k)", [2])
     return kernel
 
@@ -34,7 +34,7 @@ def _read(path: Path, shape: str, dimensions: list[int]) -> np.ndarray:
         kernels = array.astype(np.float32)[None] if array.ndim == 2 else array.astype(np.float32)
     if len(kernels) == 0 or not all(map(_is_kernel, kernels)):
         raise UserError(f"{path} holds no kernel: {needed}")
-    return kernels
+    return kernels / kernels.sum(axis=(1, 2), keepdims=True)
 
 
 def _is_kernel(kernel: np.ndarray) -> bool:

@@ -16,13 +16,13 @@ def draw_kernel(kernel: np.ndarray, side: int = SIDE) -> np.ndarray:
     """A kernel as a gray picture, its maximum white.
 
     Args:
-        kernel: (k,k), non-negative.
+        kernel: (k,k); negative taps are black.
         side: about how many pixels the picture measures; each tap becomes a square of whole pixels.
 
     Returns:
         uint8 (H,W).
     """
-    gray = np.round(255 * kernel / max(float(kernel.max()), 1e-12)).astype(np.uint8)
+    gray = np.round(255 * kernel.clip(min=0) / max(float(kernel.max()), 1e-12)).astype(np.uint8)
     return np.kron(gray, np.ones((max(side // len(kernel), 1),) * 2, np.uint8))
 
 
@@ -86,6 +86,8 @@ def show_restoration(lr: np.ndarray, sr: np.ndarray, hr: np.ndarray, kernels: Ma
 def _in_square(kernel: np.ndarray) -> np.ndarray:
     """A kernel in the middle of a black square: uint8 (SIDE,SIDE,3)."""
     gray = draw_kernel(kernel)
+    if len(gray) > SIDE:
+        gray = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     before, after = (SIDE - len(gray)) // 2, (SIDE - len(gray) + 1) // 2
     framed = cv2.copyMakeBorder(gray, before, after, before, after, cv2.BORDER_CONSTANT, value=0)
     return cv2.cvtColor(framed, cv2.COLOR_GRAY2RGB)

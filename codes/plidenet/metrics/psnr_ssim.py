@@ -35,8 +35,8 @@ def psnr(image: np.ndarray | Tensor, reference: np.ndarray | Tensor, crop_border
     """Peak signal-to-noise ratio, 10 log10(255^2 / MSE), the MSE taken over all pixels and channels.
 
     Args:
-        image: values in 0..255, not rounded here: numpy (H,W,3) or (H,W), tensor (3,H,W) or (H,W), any dtype. Without
-            channels it counts as three equal ones.
+        image: RGB (not OpenCV's BGR), values in 0..255, not rounded here: numpy (H,W,3) or (H,W), tensor (3,H,W) or
+            (H,W), any dtype. Without channels it counts as three equal ones.
         reference: the same, on the same device.
         crop_border: pixels cut from each side first.
         color: "y" (luma, see `rgb_to_y`) or "rgb".

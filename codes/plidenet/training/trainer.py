@@ -34,7 +34,7 @@ from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate
 from plidenet.training.sets import build_train_batches, build_val_loaders
 from plidenet.training.start import load_start
-from plidenet.training.validation import Validator
+from plidenet.training.validation import Validator, measures_anew
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class Trainer:
         if (start := options.path.pretrain_model_G) is not None:
             log.info("%s: %s", start, load_start(self.net, start, options))
         self.net.to(self.device)
+        distributed.share_weights(self.net)
         if options.train.channels_last:
             self.net.to(memory_format=torch.channels_last)
         self.model = compile_network(self.net) if options.train.compile else self.net
@@ -99,42 +100,12 @@ class Trainer:
 
     def fit(self) -> None:
         """Train to the last iteration, or until Ctrl-C or SIGTERM, logging, validating and saving on the way."""
-        train, logger = self.options.train, self.options.logger
-        batches = islice(self.batches, train.niter - self.iteration)
-        bar = tqdm(
-            total=train.niter, initial=self.iteration, unit="it", disable=None if distributed.is_main() else True
-        )
-        with (
-            logging_redirect_tqdm([logging.getLogger("plidenet")]),
-            Interrupt() as interrupt,
-            bar,
-            loader_deaths_told("path.resume_state: auto goes on from the last save"),
-        ):
+        quiet = None if distributed.is_main() else True  # None: on a terminal only
+        bar = tqdm(total=self.options.train.niter, initial=self.iteration, unit="it", disable=quiet)
+        with logging_redirect_tqdm([logging.getLogger("plidenet")]), Interrupt() as interrupt, bar:
             try:
-                if self.validation_due:  # where the run that this one goes on from was stopped
-                    self.validate(interrupt)
-                    self.save()
-                clock, steps = time.monotonic(), 0
-                for batch in batches:
-                    values = self.train_step(batch, interrupt.requested)
-                    steps += 1
-                    bar.update()
-                    last = self.iteration == train.niter
-                    stopping = values.pop("stop") > 0
-                    if self.guard.is_lost:
-                        self.return_to_last_good(f"{self.guard.skipped_in_a_row} steps in a row were not finite")
-                    if self.iteration % logger.print_freq == 0 or last:
-                        self.report(values, steps, time.monotonic() - clock, bar)
-                        clock, steps = time.monotonic(), 0
-                    self.validation_due = self.iteration % train.val_freq == 0 or last
-                    if stopping:
-                        raise Stopped
-                    pause = time.monotonic()
-                    if self.validation_due:
-                        self.validate(interrupt)
-                    if self.iteration % logger.save_checkpoint_freq == 0 or last:
-                        self.save()
-                    clock += time.monotonic() - pause
+                with loader_deaths_told("path.resume_state: auto goes on from the last save"):
+                    self._take_steps(bar, interrupt)
             except Stopped:
                 self.save()
                 log.info("stopped on request; path.resume_state: auto goes on from here")
@@ -144,6 +115,33 @@ class Trainer:
                 raise
         if distributed.is_main():
             self.record.close()
+
+    def _take_steps(self, bar: tqdm, interrupt: Interrupt) -> None:
+        train, logger = self.options.train, self.options.logger
+        if self.validation_due:  # where the run that this one goes on from was stopped
+            self.validate(interrupt)
+            self.save()
+        clock, steps = time.monotonic(), 0
+        for batch in islice(self.batches, train.niter - self.iteration):
+            values = self.train_step(batch, interrupt.requested)
+            steps += 1
+            bar.update()
+            last = self.iteration == train.niter
+            stopping = values.pop("stop") > 0
+            if self.guard.is_lost:
+                self.return_to_last_good(f"{self.guard.skipped_in_a_row} steps in a row were not finite")
+            if self.iteration % logger.print_freq == 0 or last:
+                self.report(values, steps, time.monotonic() - clock, bar)
+                clock, steps = time.monotonic(), 0
+            self.validation_due = self.iteration % train.val_freq == 0 or last
+            if stopping:
+                raise Stopped
+            pause = time.monotonic()
+            if self.validation_due:
+                self.validate(interrupt)
+            if self.iteration % logger.save_checkpoint_freq == 0 or last:
+                self.save()
+            clock += time.monotonic() - pause
 
     def train_step(self, batch: Mapping[str, Any], stop: bool = False) -> dict[str, float]:
         """One optimization step.
@@ -232,6 +230,8 @@ class Trainer:
         self.guard.count_return(reason)
         # fp16's scale stays: it was lowered since, and with the earlier one the next steps would not be finite, either
         self.load_weights(copy.deepcopy(self.last_good) | {"scaler": self.scaler.state_dict()})
+        if self.ema is not None:  # the averages were measured; what they lag behind may have collapsed already
+            self.net.load_state_dict(self.ema.module.state_dict())
         log.warning(
             "iteration %d: %s; back to the weights of iteration %d, learning rate times %g (return %d of %d)",
             *(self.iteration, reason, self.last_good["iteration"], self.guard.lr_factor),
@@ -286,8 +286,12 @@ class Trainer:
         log.info("resuming from %s at iteration %d", path, self.iteration)
         if self.iteration == niter and not self.validation_due:
             log.info("that is train.niter: nothing is left to do; a larger one goes on, another name starts a new run")
-        for line in describe_differences(self.options, map(str, state["options"])):
+        differences = describe_differences(self.options, map(str, state["options"]))
+        for line in differences:
             log.warning("not as it was when that state was saved: %s", line)
+        if measures_anew(differences) and self.best_psnr > -math.inf:
+            log.warning("validation is another: the best so far, %.3f dB, counts no longer", self.best_psnr)
+            self.best_psnr = -math.inf
 
     def _save_weights(self, *names: str) -> None:
         if distributed.is_main():

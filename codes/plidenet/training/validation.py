@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from typing import Any
 
@@ -41,12 +41,14 @@ class Validator:
         self.border, self.pictures = options.border, options.logger.val_images
 
     def measure(self, net: nn.Module, iteration: int, interrupt: Interrupt) -> float | None:
-        """PSNR on Y of the first set: NaN where the output is not finite, None where there are no sets.
+        """PSNR on Y of the first set: NaN where an output of any set is not finite, None where there are no sets.
 
         Raises:
             Stopped: a stop was requested. The process that was asked begins no other image; others finish their share.
         """
         means = [self._measure_set(name, net, iteration, interrupt) for name in self.loaders]
+        if any(map(math.isnan, means)):
+            return math.nan
         return means[0] if means else None
 
     def _measure_set(self, name: str, net: nn.Module, iteration: int, interrupt: Interrupt) -> float:
@@ -77,6 +79,13 @@ class Validator:
             *(iteration, name, mean.psnr_y, mean.ssim_y, mean.psnr_rgb, mean.ssim_rgb, self.border),
         )
         return mean.psnr_y
+
+
+def measures_anew(differences: Iterable[str]) -> bool:
+    """Whether options that differ, as `describe_differences` has them, make PSNR incomparable with that of before."""
+    names = {line.partition(": ")[0] for line in differences}
+    harmless = {name for name in names if name.endswith(".n_workers")}
+    return any(name.startswith(("datasets.val", "crop_border", "test.tile")) for name in names - harmless)
 
 
 def picture(restored: Restored, sample: Mapping[str, Any]) -> Any:

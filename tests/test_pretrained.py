@@ -18,11 +18,13 @@ FOLDER = ROOT / "experiments/pretrained"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 OPTIONS = {
     "PL_IDENet_E_x2_setting1": "options/setting1/test/test_setting1_x2_E.yml",
+    "PL_IDENet_E_x2_setting2": "options/setting2/test/test_setting2_x2_E.yml",
     "PL_IDENet_E_x4_setting1": "options/setting1/test/test_setting1_x4_E.yml",
     "PL_IDENet_E_x4_setting2": "options/setting2/test/test_setting2_x4_E.yml",
 }
 MEASURED = {  # PSNR on Y (dB) of the photograph below, L1 of its kernel
     "PL_IDENet_E_x2_setting1": (33.645, 0.300),
+    "PL_IDENet_E_x2_setting2": (31.976, 0.504),
     "PL_IDENet_E_x4_setting1": (28.916, 0.238),
     "PL_IDENet_E_x4_setting2": (28.292, 0.301),
 }

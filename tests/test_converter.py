@@ -40,9 +40,11 @@ def test_the_converter_halves_a_file_for_shipping(run_script, tiny_network, tmp_
     expected = copy.deepcopy(dict(net.state_dict()))
     save_checkpoint(tmp_path / "full.pth", params=expected)
     assert run_script(CONVERT, tmp_path / "full.pth", tmp_path / "half.pth", "--half").status == 0
-    assert (tmp_path / "half.pth").stat().st_size < 0.7 * (tmp_path / "full.pth").stat().st_size
+    assert (tmp_path / "half.pth").stat().st_size < 0.8 * (tmp_path / "full.pth").stat().st_size
     load_checkpoint(net, tmp_path / "half.pth")
-    assert_identical(net.state_dict(), {name: value.half().float() for name, value in expected.items()})
+    for name, value in expected.items():
+        stored = value if name.startswith("estimator.") else value.half().float()
+        assert_identical(net.state_dict()[name], stored, name)
     save_checkpoint(tmp_path / "large.pth", params={name: value + 1e5 for name, value in expected.items()})
     done = run_script(CONVERT, tmp_path / "large.pth", tmp_path / "new.pth", "--half")
     assert (done.status, (tmp_path / "new.pth").exists()) == (2, False)

@@ -28,7 +28,6 @@ def coded(number, height=HEIGHT, width=WIDTH):
 
 
 def coded_kernel(number):
-    """A kernel (3,3) for each number."""
     return torch.ones(9).index_fill(0, torch.tensor(4), number + 1.0).view(3, 3) / (number + 9)
 
 
@@ -39,7 +38,7 @@ def folders(tmp_path):
         write_image(tmp_path / "HR" / f"{i}.png", coded(i))
         write_image(tmp_path / "LR" / f"{i}x2.png", coded(i)[::2, ::2])
         (tmp_path / "kernel").mkdir(exist_ok=True)
-        np.save(tmp_path / "kernel" / f"{i}x2.npy", 255 * coded_kernel(i).numpy())  # scaled when they are read
+        np.save(tmp_path / f"kernel/{i}x2.npy", 255 * coded_kernel(i).numpy())  # scaled when they are read
     return SimpleNamespace(HR=tmp_path / "HR", LR=tmp_path / "LR", kernel=tmp_path / "kernel")
 
 

@@ -18,8 +18,7 @@ from plidenet.data.lmdb_store import write_lmdb
 from plidenet.data.loaders import RepeatingBatches, build_eval_loader, build_train_loader
 from plidenet.errors import UserError
 
-CPU = torch.device("cpu")
-HEIGHT, WIDTH = 60, 76
+CPU, HEIGHT, WIDTH = torch.device("cpu"), 60, 76
 
 
 def coded(number, height=HEIGHT, width=WIDTH):
@@ -34,10 +33,10 @@ def coded_kernel(number):
 @pytest.fixture
 def folders(tmp_path):
     """Folders of seven coded HR images and of LR images that are HR[::2, ::2], with kernels of the LR images."""
+    (tmp_path / "kernel").mkdir()
     for i in range(7):
         write_image(tmp_path / "HR" / f"{i}.png", coded(i))
         write_image(tmp_path / "LR" / f"{i}x2.png", coded(i)[::2, ::2])
-        (tmp_path / "kernel").mkdir(exist_ok=True)
         np.save(tmp_path / f"kernel/{i}x2.npy", 255 * coded_kernel(i).numpy())  # scaled when they are read
     return SimpleNamespace(HR=tmp_path / "HR", LR=tmp_path / "LR", kernel=tmp_path / "kernel")
 

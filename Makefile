@@ -24,7 +24,7 @@ results/demo_pretrained_x4/Demo.csv: | $(INSTALLED)
 	$(BIN)/python scripts/demo.py
 
 test: lint ## lint, types and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 attack: $(INSTALLED) ## the tests that `make test` leaves out: some 20,000 damaged files, a hundred kills
 	$(BIN)/python -m pytest -m exhaustive -s

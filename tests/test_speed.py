@@ -147,7 +147,8 @@ def test_peak_memory_is_had_from_a_process_of_its_own():
 
 
 @pytest.mark.slow
-def test_the_program_measures_every_combination_and_both_baselines(run_script, tmp_path):
+def test_the_program_measures_every_combination_and_both_baselines(run_script, tmp_path, monkeypatch):
+    monkeypatch.setattr("plidenet.speed.roofs.MATRIX_SIDE", {"cpu": 128})
     setting = ("--setting", json.dumps(TINY), "--scale", 2)
     what = ("--sizes", 16, 17, "--mode", "forward", "train", "--precision", "bf16", "--repeats", 2, "--device", "cpu")
     file = tmp_path / "new" / "speed.json"

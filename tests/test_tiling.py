@@ -8,15 +8,12 @@ import torch
 from plidenet.config import load_options
 from plidenet.data.images import read_image
 from plidenet.errors import UserError
-from plidenet.evaluation import memory, tiling
-from plidenet.evaluation.evaluator import OutOfMemory, restore
-from plidenet.evaluation.memory import is_out_of_memory
+from plidenet.evaluation import tiling
 from plidenet.evaluation.tiling import Tiled, axis_tiles
 from skimage import data
 from testing_setup import BICUBIC, LEARNED, make_benchmark
 from torch import nn
 
-CPU = torch.device("cpu")
 NAMES = ["PL_IDENet", "PL_IDENet_E"]
 
 
@@ -155,72 +152,6 @@ def test_auto_takes_the_tile_that_fits_into_the_free_memory(tiny_network, photog
     assert all(side % 8 == 0 for side in sides)
     monkeypatch.setattr(tiling, "free_memory", lambda device: None)
     assert tiled._side(photograph) == 2 * tiling.UNKNOWN
-
-
-def test_the_limit_of_a_container_bounds_the_free_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    (tmp_path / "memory.max").write_text("max\n")
-    whole = memory.free_memory(CPU)
-    assert whole > 2**20
-    (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.current").write_text("400\n")
-    (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 50\nactive_file 60\n")
-    assert memory.free_memory(CPU) == 650, "what is kept of files is given up"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "scale"), [("PL_IDENet", 2), ("PL_IDENet_E", 4)])
-def test_tiles_take_a_fraction_of_the_memory_and_more_pixels_take_less_than_in_proportion(tiny_network, name, scale):
-    net = tiny_network(name, scale=scale, num_feat=32, embed_dim=32).eval()
-
-    def taken(restoring, side):
-        peak = memory.PeakMemory(CPU)
-        peak.begin()
-        with torch.inference_mode():
-            restoring(torch.rand(1, 3, side, side))
-        peak.end()
-        return peak.bytes
-
-    tiled = Tiled(net, 48, 16)
-    taken(tiled, 96)  # loads what the first call loads
-    small, large, untiled = taken(tiled, 96), taken(tiled, 192), taken(net, 192)
-    assert large < 0.6 * untiled
-    assert large < 3 * small, "of four times the pixels"
-
-
-def test_what_a_network_takes_is_measured():
-    peak = memory.PeakMemory(CPU)
-    peak.begin()
-    block = torch.ones(64, 2**20)
-    del block
-    peak.end()
-    assert 250 * 2**20 < peak.bytes < 300 * 2**20
-
-
-class Greedy(nn.Module):
-    def __init__(self, error):
-        super().__init__()
-        self.error = error
-
-    def forward(self, lr):
-        if self.error is None:
-            torch.empty(2**60, dtype=torch.uint8)
-        raise self.error
-
-
-FULL = ("cuFFT error: CUFFT_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
-
-
-@pytest.mark.parametrize("error", [None, MemoryError(), torch.cuda.OutOfMemoryError("full"), *map(RuntimeError, FULL)])
-def test_running_out_of_memory_is_told_from_other_errors(error):
-    with pytest.raises(OutOfMemory, match="bird: the memory of cpu does not suffice for 20x30 LR pixels"):
-        restore(Greedy(error), torch.zeros(3, 20, 30, dtype=torch.uint8), CPU, "bird")
-
-
-def test_other_errors_of_the_network_are_not_hidden():
-    assert not is_out_of_memory(RuntimeError("shapes do not match"))
-    with pytest.raises(RuntimeError, match="shapes do not match"):
-        restore(Greedy(RuntimeError("shapes do not match")), torch.zeros(3, 20, 30, dtype=torch.uint8), CPU, "bird")
 
 
 @pytest.mark.parametrize("program", ["test", "inference"])

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Make a benchmark set ready for testing: the images and kernels of generate_mod_blur_LR_bic.py and LMDBs of them.
 
-Setting 1 (the default) is Gaussian8; --setting2 makes a set like DIV2KRK of any images, downsampled by MATLAB's bicubic
-or, with --downsample direct, by keeping every scale-th pixel of the blurred image.
+Setting 1 (the default) is Gaussian8. --setting2 draws one disturbed anisotropic Gaussian for every image, 0.6 to 5 HR
+pixels wide, and downsamples by MATLAB's bicubic, as in training. DIV2KRK differs: it keeps every scale-th pixel of the
+blurred image (--downsample direct), and its kernels are 11x11 at x2 (--ksize 11), applied twice at x4.
 
 Everything goes to <save>/<name>/setting1, setting2 or setting2_direct, where several scales live beside each other.
 What is printed belongs under `datasets:` of a test option file, where every section has a name of its own: --section
@@ -14,6 +15,7 @@ import textwrap
 from pathlib import Path
 
 from plidenet.cli import parser, run
+from plidenet.data.setting_arguments import add_setting_arguments, read_setting
 from plidenet.errors import UserError
 
 
@@ -23,26 +25,21 @@ def main() -> None:
     arguments.add_argument("--name", required=True, help="of the set, for folders and tables")
     arguments.add_argument("--save", type=Path, default=Path("datasets"), metavar="DIR", help="default: datasets")
     arguments.add_argument("--scale", type=int, required=True, choices=(2, 3, 4), help="HR size / LR size")
-    arguments.add_argument("--setting2", action="store_true", help="random anisotropic kernels instead of Gaussian8")
-    arguments.add_argument("--seed", type=int, default=0, help="of --setting2 (default 0)")
-    arguments.add_argument(
-        "--downsample", default="bicubic", choices=("bicubic", "direct"), help="of --setting2 (default bicubic)"
-    )
+    add_setting_arguments(arguments)
     arguments.add_argument("--format", default="dan", choices=("dan", "basicsr"), help="of the LMDBs (default dan)")
     arguments.add_argument("--section", default="test1", help="what the printed section is called (default test1)")
     options = arguments.parse_args()
 
     import yaml
-    from plidenet.data.benchmark import build_benchmark, setting1, setting2
-    from plidenet.degradation import gaussian8_sigmas
+    from plidenet.data.benchmark import build_benchmark
+    from plidenet.files import is_file_name
 
-    if options.setting2:
-        folder = "setting2" if options.downsample == "bicubic" else "setting2_direct"
-        setting = setting2(options.seed, 21, options.scale, options.downsample)
-    elif options.downsample == "direct":
-        raise UserError("--downsample direct goes with --setting2: Gaussian8 is downsampled by bicubic")
-    else:
-        folder, setting = "setting1", setting1(gaussian8_sigmas(options.scale), 21)
+    if not is_file_name(options.name):
+        raise UserError(f"--name {options.name} cannot be the name of a folder")
+    setting = read_setting(options)
+    folder = "setting2" if options.setting2 else "setting1"
+    if setting.downsample == "direct":
+        folder += "_direct"
     save = options.save / options.name / folder
     roots = build_benchmark(options.source, save, options.scale, setting, options.format)
     if not Path("pyproject.toml").is_file():  # relative paths in an option file begin at the project's root

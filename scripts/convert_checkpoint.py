@@ -7,6 +7,7 @@ size, all but the estimator's, whose rounding the deconvolution amplifies: of th
 """
 
 import sys
+from pathlib import Path
 
 from plidenet.cli import parser, run
 from plidenet.errors import UserError
@@ -14,13 +15,15 @@ from plidenet.errors import UserError
 
 def main() -> None:
     arguments = parser(__doc__, "python scripts/convert_checkpoint.py released.pth experiments/pretrained/x4.pth")
-    arguments.add_argument("input", help="the checkpoint to read")
-    arguments.add_argument("output", help="the file to write")
+    arguments.add_argument("input", type=Path, help="the checkpoint to read")
+    arguments.add_argument("output", type=Path, help="the file to write")
     arguments.add_argument("--half", action="store_true", help="store float16, but for the estimator")
     options = arguments.parse_args()
 
     from plidenet.checkpoint import read_weights, save_checkpoint
 
+    if options.output.resolve() == options.input.resolve():
+        raise UserError(f"{options.output} would be replaced, with all that is left out: choose another name")
     state, form, weights, ignored = read_weights(options.input)
     if options.half:
         state = {

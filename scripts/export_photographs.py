@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from plidenet.cli import parser, run
-from plidenet.errors import UserError
 
 PHOTOGRAPHS = {
     "train": ("coffee", "hubble_deep_field", "immunohistochemistry", "retina", "rocket"),
@@ -24,9 +23,7 @@ def main() -> None:
     from plidenet.files import replacing
     from skimage import data
 
-    if options.save.exists():
-        raise UserError(f"{options.save} exists already: remove it, or choose another folder")
-    with replacing(options.save) as folder:
+    with replacing(options.save, new=True) as folder:
         for part, names in PHOTOGRAPHS.items():
             for name in names:
                 write_image(folder / part / f"{name}.png", getattr(data, name)())

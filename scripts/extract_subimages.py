@@ -31,15 +31,13 @@ def main() -> None:
 
     if options.size < 1 or options.step < 1:
         raise UserError("--size and --step must be positive")
-    if options.save.exists():
-        raise UserError(f"{options.save} exists already: remove it, or choose another folder")
     images = named_images(options.source)
     for path in images.values():
         height, width = image_size(path)
         if min(height, width) < options.size:
             raise UserError(f"{path} ({height}x{width}) is smaller than a square of {options.size}x{options.size}")
 
-    with replacing(options.save) as folder:
+    with replacing(options.save, new=True) as folder:
         folder.mkdir()
         counts = map_threads(
             lambda path: extract(path, folder, options.size, options.step), images.values(), options.workers

@@ -25,13 +25,11 @@ def main() -> None:
     from plidenet.data.images import named_images
     from plidenet.files import replacing
 
-    if options.save.exists():
-        raise UserError(f"{options.save} exists already: remove it, or choose another folder")
     images = list(named_images(options.source).values())
     if not 2 <= options.every <= len(images):
         raise UserError(f"--every {options.every}: must lie between 2 and the number of photographs, {len(images)}")
     heldout = images[options.every - 1 :: options.every]
-    with replacing(options.save) as folder:
+    with replacing(options.save, new=True) as folder:
         for part in ("train", "heldout"):
             (folder / part).mkdir(parents=True)
         for path in images:

@@ -28,14 +28,14 @@ EXAMPLE = """python scripts/make_figures.py
 def main() -> None:
     arguments = parser(__doc__, EXAMPLE)
     add = arguments.add_argument
-    add("--ours", type=Path, default=DEMO_RESULTS, metavar="DIR", help="the network's results")
+    add("--ours", type=Path, default=DEMO_RESULTS, metavar="DIR", help="the network's results, without a suffix")
     add("--bicubic", type=Path, default=Path("results/demo_bicubic_x4"), metavar="DIR", help="bicubic's results")
     add("--benchmark", type=Path, default=DEMO_BENCHMARK, metavar="DIR", help="what both were tested on")
     add("--set", default="Demo", help="its name in the option files (default: Demo)")
     add("--scale", type=int, default=4, choices=(2, 3, 4), help="HR size / LR size (default: 4)")
     add("--images", nargs="+", metavar="NAME[:TOP,LEFT]", help="what to show (default: two, their finest parts)")
     add("--published", default="Set14", metavar="SET", help="for PSNR against cost (default: Set14)")
-    add("--curves", type=Path, default=SHIPPED_CURVES, metavar="CSV", help="the curves.csv of a training run")
+    add("--curves", type=Path, metavar="CSV", help="the curves.csv of a training run")
     add("--note", help="beneath the page's title: which network this is")
     add("--save", type=Path, default=Path("assets"), metavar="DIR", help="folder to write to (default: assets)")
     options = arguments.parse_args()
@@ -73,17 +73,18 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     scenes = [read_scene(folders, name) for name in corners]
     shown = [(scene, corners[scene.name] or most_detailed(scene.hr)) for scene in scenes]
     curves = [psnr_by_width(folder, options.set) for folder in (folders.bicubic, folders.ours)]
-    methods = read_published(options.scale, options.published)
-    methods += read_measured(options.ours.parent, options.scale, options.published)
+    published = read_published(options.scale, options.published)
+    measured = read_measured(options.ours.parent, options.scale, options.published)
     counted, benchmark = count_paper_network(options.scale), f"{options.published} x{options.scale}"
     if not all(curves):
         print(f"no PSNR against blur width: {options.set} has no widths.csv in both of the results")
-    if not methods:
-        print(f"no PSNR against cost: no paper has costs beside its scores on {benchmark}")
+    if not measured:
+        print(f"no PSNR against cost: {options.ours.parent} holds no comparison on {benchmark}")
 
-    training = read_curves(options.curves) if options.curves.exists() else None
+    log = options.curves or (SHIPPED_CURVES if options.ours == DEMO_RESULTS else None)
+    training = read_curves(log) if log else None
     if training is None:
-        print(f"no curves of training: there is no {options.curves}")
+        print("no curves of training: --curves names a run's")
 
     by_width = {theme.name: draw_width_curves(*curves, theme) for theme in THEMES if all(curves)}
     for theme in THEMES:
@@ -93,8 +94,9 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
         yield f"comparison-{theme.name}.webp", encode_webp(draw_comparison(shown, theme))
         if by_width:
             yield f"psnr_by_width-{theme.name}.svg", by_width[theme.name].encode()
-        if methods:
-            yield f"psnr_by_cost-{theme.name}.svg", draw_cost_chart(methods, counted, benchmark, theme).encode()
+        if measured:
+            chart = draw_cost_chart(published + measured, counted, benchmark, theme)
+            yield f"psnr_by_cost-{theme.name}.svg", chart.encode()
     note = options.note or (DEMO_NOTE if options.ours == DEMO_RESULTS else f"{options.ours.name} on {options.set}.")
     yield "compare.html", draw_page(scenes, options.scale, note, by_width).encode()
 

@@ -51,6 +51,15 @@ def test_the_converter_halves_a_file_for_shipping(run_script, tiny_network, tmp_
     assert "holds values beyond float16" in done.err
 
 
+def test_the_converter_does_not_write_over_its_input(run_script, tiny_network, tmp_path):
+    file = tmp_path / "run.pth"
+    save_checkpoint(file, params=tiny_network(scale=2).state_dict())
+    before = file.read_bytes()
+    done = run_script(CONVERT, file, tmp_path / "none" / ".." / "run.pth")
+    assert (done.status, file.read_bytes() == before) == (2, True)
+    assert "choose another name" in done.err
+
+
 @pytest.mark.parametrize(
     "content", [None, b"", b"no checkpoint", [1], {"a": Harm("harm")}, {"a": torch.tensor([torch.nan])}]
 )

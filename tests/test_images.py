@@ -254,7 +254,7 @@ def test_writing_under_a_name_that_is_no_image_is_refused(tmp_path, name):
 
 
 def test_a_folder_lists_its_images_sorted_and_nothing_else(tmp_path):
-    for name in ("b.PNG", "a.jpg", "c.tiff", "notes.txt", "d.png.part"):
+    for name in ("b.PNG", "a.jpg", "c.tiff", "notes.txt", "d.png.part", "._a.jpg"):
         (tmp_path / name).write_bytes(FILES["png"])
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "c.tiff"]

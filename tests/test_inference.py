@@ -76,6 +76,20 @@ def test_a_single_image_is_restored(write_options, run_script, tmp_path, photogr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo.png"]
 
 
+def test_ones_own_image_in_the_output_folder_is_not_replaced(write_options, run_script, tmp_path, photographs, weights):
+    file = write_options(network_G=LEARNED, path={"pretrain_model_G": str(weights)})
+    (tmp_path / "out").mkdir()
+    shutil.copy(photographs[0] / "rgb.png", tmp_path / "out/gray.png")
+    before = (tmp_path / "out/gray.png").read_bytes()
+    command = ["test/inference.py", "-opt", file, "-output_dir", tmp_path / "out", "-input_dir"]
+    ended = run_script(*command, photographs[0])
+    assert (ended.status, [path.name for path in (tmp_path / "out").iterdir()]) == (2, ["gray.png"])
+    assert "out/gray.png exists, and no kernel of its restoration with it" in ended.err
+    for _ in range(2):  # what an earlier call restored is replaced
+        assert run_script(*command, photographs[0] / "rgb.png").status == 0
+    assert (tmp_path / "out/gray.png").read_bytes() == before
+
+
 def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(
     write_options, run_script, tmp_path, photographs, learned, weights
 ):

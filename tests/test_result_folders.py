@@ -52,3 +52,14 @@ def test_a_comparison_goes_to_no_candidates_folder(bench, run_script, folder):
     assert (ended.status, ended.err.count("\n")) == (2, 1)
     assert f"the comparison cannot go to {bench.folder / folder}, where the results of {folder[-1]} go" in ended.err
     assert not (bench.folder / "results").exists()
+
+
+def test_a_comparison_replaces_no_tables_of_an_earlier_test(bench, run_script):
+    assert run_script("test/test.py", "-opt", bench.options("run", BICUBIC)).status == 0
+    before = bench.text("run/table.csv")
+    compared = ["test/test.py", "--compare", bench.options("a", BICUBIC), "--output"]
+    ended = run_script(*compared, bench.folder / "results/run")
+    assert (ended.status, bench.text("run/table.csv")) == (2, before)
+    assert "where the results of a test lie" in ended.err
+    for _ in range(2):  # an earlier comparison is replaced
+        assert run_script(*compared, bench.folder / "results/both").status == 0

@@ -138,6 +138,24 @@ def test_the_kernel_size_is_had_as_asked(run_script, source, tmp_path):
     np.testing.assert_allclose(kernel, anisotropic(1.2, 1.2, 0, size=11), atol=1e-7)
 
 
+def test_a_benchmark_may_be_made_in_the_current_folder(run_script, source, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = run_script("scripts/generate_mod_LR_bic.py", "--source", source, "--save", ".", "--scale", 4)
+    assert done.status == 0, done.err
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"HR", "Bic"}
+
+
+@pytest.mark.parametrize(("image", "name"), [("vögel", "Set"), ("bird", "a/b")])
+def test_names_that_cannot_be_are_refused_before_the_work(run_script, tmp_path, image, name):
+    write_image(tmp_path / f"source/{image}.png", data.chelsea()[:64, :64])
+    arguments = ("--source", tmp_path / "source", "--name", name, "--save", tmp_path / "save", "--scale", 4)
+    done = run_script("scripts/build_benchmark.py", *arguments)
+    assert (done.status, (tmp_path / "save").exists()) == (2, False)
+    assert "cannot be" in done.err
+    assert "blur and downsample" not in done.err
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_bicubic_benchmark_has_hr_and_bic_alone(run_script, source, tmp_path, scale):
     save = tmp_path / "save"

@@ -121,8 +121,17 @@ def test_a_seed_gives_the_same_files_to_the_bit(build, kind, name):
     }
 
 
-def test_gaussian8_is_not_downsampled_directly(run_script, tmp_path):
-    arguments = ("--source", tmp_path, "--name", "Set", "--save", tmp_path, "--scale", 4, "--downsample", "direct")
-    done = run_script("scripts/build_benchmark.py", *arguments)
+@pytest.mark.parametrize("arguments", [("--downsample", "direct"), ("--downsample", "bicubic"), ("--seed", 0)])
+@pytest.mark.parametrize("program", [("build_benchmark", "--name", "Set"), ("generate_mod_blur_LR_bic",)])
+def test_gaussian8_has_neither_seed_nor_choice_of_downsampling(run_script, tmp_path, program, arguments):
+    name, *more = program
+    folders = ("--source", tmp_path, "--save", tmp_path, "--scale", 4)
+    done = run_script(f"scripts/{name}.py", *more, *folders, *arguments)
     assert done.status == 2
-    assert "--downsample direct goes with --setting2" in done.err
+    assert "--seed and --downsample go with --setting2" in done.err
+
+
+def test_the_kernels_of_setting_2_are_as_large_as_asked(build):
+    folder = build("a", "--downsample", "direct", "--ksize", 11, scale=2) / "setting2_direct"
+    assert {np.load(file).shape for file in (folder / "kernel/x2").iterdir()} == {(11, 11)}
+    assert json.loads((folder / "manifest.json").read_text())["x2"]["ksize"] == 11

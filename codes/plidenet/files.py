@@ -23,7 +23,7 @@ def is_file_name(name: str) -> bool:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, new: bool = False) -> Iterator[Path]:
     """A temporary path beside `target`, renamed to it when the block ends well and removed when it does not.
 
     What a process that was killed left in the same folder is removed, too.
@@ -31,7 +31,10 @@ def replacing(target: Path) -> Iterator[Path]:
     Args:
         target: the file or folder to write; its parent is created. An existing file is replaced, an existing folder
             is not (OSError).
+        new: refuse a target that exists (UserError).
     """
+    if new:
+        _require_new(target)
     with _parents_made(target), naming(target):
         temporary = _temporary(target)
         try:
@@ -53,9 +56,8 @@ def staged(save: Path, targets: Sequence[str]) -> Iterator[Path]:
     Raises:
         UserError: a target exists, or `save` is a file.
     """
-    for path in (save / target for target in targets):
-        if path.exists():
-            raise UserError(f"{path} exists already: remove it, or choose another folder")
+    for target in targets:
+        _require_new(save / target)
     if save.exists() and not save.is_dir():
         raise UserError(f"{save} is a file, not a folder")
     with _parents_made(save), naming(save):
@@ -81,7 +83,13 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise UserError(f"{path} exists already: remove it, or choose another folder")
+
+
 def _temporary(target: Path) -> Path:
+    target = target.absolute()  # "." has no name
     _clear(target.parent.resolve())
     temporary = target.with_name(f".{target.name}.{HOST}.{os.getpid()}.tmp")
     _remove(temporary)  # of a killed process that had this one's number

@@ -24,7 +24,7 @@ import torch
 import plidenet
 from plidenet.cli import progress
 from plidenet.data.images import named_images, read_image, write_image
-from plidenet.data.lmdb_store import write_lmdb
+from plidenet.data.lmdb_store import require_keys, write_lmdb
 from plidenet.degradation import (
     Downsampling,
     anisotropic_gaussian,
@@ -100,9 +100,10 @@ def setting1(sigmas: Sequence[float], size: int) -> Setting:
 
 
 def setting2(seed: int, size: int, scale: int, downsample: Downsampling = "bicubic") -> Setting:
-    """Disturbed anisotropic Gaussians, as in DIV2KRK: one for every image, which depends on its name and `seed` alone.
+    """Disturbed anisotropic Gaussians, one for every image, which depends on its name and `seed` alone.
 
-    They are centered so that both downsamplings put the LR image at the same place, see `degrade`.
+    They are drawn as for training, and centered so that both downsamplings put the LR image at the same place, see
+    `degrade`. DIV2KRK's are 11x11 at x2, applied twice at x4 (https://github.com/sefibk/KernelGAN/issues/59).
 
     Args:
         seed: any whole number.
@@ -171,7 +172,8 @@ def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, form
     Raises:
         UserError: as `generate_blurred`.
     """
-    read_manifest(save)  # a damaged one is refused before the work
+    read_manifest(save)  # a damaged one is refused before the work, and so are names that LMDBs cannot hold
+    require_keys(named_images(source))
     stores = {kind: f"{kind}_x{scale}.lmdb" for kind in ("HR", "LRblur")}
     with staged(save, [*_blurred_targets(scale), *stores.values()]) as folder:
         summary = _write_blurred(source, folder, scale, setting)

@@ -27,14 +27,15 @@ silence(0)  # of damaged files our own messages say enough
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder (not of its subfolders), sorted by name.
+    """The image files of a folder (not of its subfolders, nor hidden ones), sorted by name.
 
     Raises:
         UserError: the folder is missing or holds no images.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder" if folder.exists() else f"no folder {folder}")
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file())
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))  # macOS: ._a.png
+    images = sorted(path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS)
     if not images:
         raise UserError(f"{folder} holds no images ({', '.join(extension[1:] for extension in IMAGE_EXTENSIONS)})")
     return images

@@ -102,13 +102,8 @@ def write_lmdb(target: Path, images: Mapping[str, Path], format: str = "dan", wo
     Raises:
         UserError: the target exists, an image cannot be read, a key is not ASCII or too long.
     """
-    if target.exists():
-        raise UserError(f"{target} exists already: remove it, or choose another name")
-    for key in images:
-        if not key.isascii() or len(key) > 500:
-            raise UserError(f"'{key}' cannot be a key: it must be ASCII and at most 500 characters")
-
-    with replacing(target) as folder, _failures_named(target):
+    require_keys(images)
+    with replacing(target, new=True) as folder, _failures_named(target):
         entries = map_threads(lambda item: _encode(*item, format), images.items(), workers)
         shapes, sums = {}, {}
         for entry in _written(folder, progress(entries, f"write {target.name}", len(images))):
@@ -121,6 +116,13 @@ def write_lmdb(target: Path, images: Mapping[str, Path], format: str = "dan", wo
             for key in progress(sums, f"verify {target.name}"):
                 if zlib.crc32(transaction.get(key.encode(), b"")) != sums[key]:
                     raise UserError(f"{target}: the image {key} reads back differently from what was written")
+
+
+def require_keys(names: Iterable[str]) -> None:
+    """UserError where a name cannot be a key: not ASCII, as other readers want it, or too long."""
+    for name in names:
+        if not name.isascii() or len(name) > 500:
+            raise UserError(f"'{name}' cannot be a key of an LMDB: it must be ASCII and at most 500 characters")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from plidenet.evaluation.candidate import Candidate
 from plidenet.evaluation.markup import NONE, latex, markdown, write_csv
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.published import PublishedMethod, published_methods
-from plidenet.evaluation.tables import METRICS, clear_tables, format_score, mean_score
+from plidenet.evaluation.tables import COLUMNS, METRICS, clear_tables, format_score, mean_score
 
 MEASURED = "measured"
 COSTS = ("parameters (M)", "multiply-adds (G)", "s/image", "peak memory (MiB)")
@@ -46,10 +46,13 @@ def require_comparable(candidates: Sequence[Candidate]) -> None:
 
 
 def require_own_folder(folder: Path, candidates: Sequence[Candidate]) -> None:
-    """UserError where a comparison would overwrite the tables of one of the candidates."""
+    """UserError where a comparison would overwrite the tables of one of the candidates, or of an earlier test."""
     for options in (candidate.options for candidate in candidates):
         if folder.resolve() == options.results_folder.resolve():
             raise UserError(f"the comparison cannot go to {folder}, where the results of {options.name} go")
+    table = folder / "table.csv"
+    if table.is_file() and table.read_bytes().startswith(COLUMNS[0].encode()):
+        raise UserError(f"the comparison cannot go to {folder}, where the results of a test lie")
 
 
 def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:

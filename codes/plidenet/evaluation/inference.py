@@ -28,15 +28,18 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         weights: instead of the option file's.
 
     Raises:
-        UserError: missing weights or images, unreadable, too small or too large ones, or the folders of both are one.
+        UserError: missing weights or images, unreadable, too small or too large ones, or an image in the way in
+            `target`: one to restore, or one that was not restored by an earlier call, for no kernel lies beside it.
     """
     single = source.is_file()
     files = {source.stem: source} if single else named_images(source)
     if (source.parent if single else source).resolve() == target.resolve():
         raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
+    save = ImageSaver(target, options.suffix)
+    if strange := save.strange(files):
+        raise UserError(f"{strange} exists, and no kernel of its restoration with it: choose another folder for output")
     device = choose_device(options)
     net = as_tested(load_network(options, weights), options).to(device).eval()
-    save = ImageSaver(target, options.suffix)
     for name, file in progress(files.items(), source.name):
         image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
         with advising_tiles():

@@ -1,7 +1,7 @@
 """Restored images and estimated kernels on disk."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +31,15 @@ class ImageSaver:
     def __call__(self, restored: Restored, sample: Mapping) -> None:
         write_image(self._path(restored.key), restored.image.permute(1, 2, 0).cpu().numpy())
         if restored.kernel is not None:
-            kernels = self.folder / "kernels"
-            kernels.mkdir(exist_ok=True)
-            np.save(kernels / f"{restored.key}.npy", restored.kernel.numpy())
-            write_image(kernels / f"{restored.key}.png", draw_kernel(restored.kernel.numpy()))
+            file, kernel = self._kernel(restored.key), restored.kernel.numpy()
+            file.parent.mkdir(exist_ok=True)
+            np.save(file, kernel)
+            write_image(file.with_suffix(".png"), draw_kernel(kernel))
+
+    def strange(self, keys: Iterable[str]) -> Path | None:
+        """The first file that would be replaced and that has no estimated kernel: it is not of an earlier call."""
+        paths = {key: self._named(key) for key in keys}
+        return next((path for key, path in paths.items() if path.exists() and not self._kernel(key).exists()), None)
 
     def _path(self, key: str) -> Path:
         if not is_file_name(key):
@@ -47,3 +52,6 @@ class ImageSaver:
 
     def _named(self, key: str) -> Path:
         return self.folder / f"{key}{self.suffix}.png"
+
+    def _kernel(self, key: str) -> Path:
+        return self.folder / "kernels" / f"{key}.npy"

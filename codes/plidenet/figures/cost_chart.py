@@ -71,17 +71,16 @@ def draw_cost_chart(methods: Sequence[Method], counted: float, benchmark: str, t
 def notes(methods: Sequence[Method], below: Sequence[Method], recounted: bool) -> list[str]:
     """The lines beneath the charts: sources, what is measured, what the dashed line is, and what is out of sight."""
     sources = dict.fromkeys(one.source for one in methods if not one.measured)
-    lines = [f"Circles: as published ({', '.join(sources)})."]
+    first, second = [], []
+    if sources:
+        first.append(f"Circles: as published ({', '.join(sources)}).")
     if any(one.measured for one in methods):
-        lines[0] += " Filled: measured by this project, multiply-adds counted for a 64x64 LR image."
-    else:
-        lines[0] += " This project's own weights are not measured on this benchmark yet."
-    second = []
+        first.append("Filled: measured by this project, multiply-adds counted for a 64x64 LR image.")
     if recounted:
         second.append("Dashed: the paper's network, its multiply-adds counted here for a 64x64 LR image.")
     if below:
         second.append(f"Below the axis: {', '.join(f'{one.name} {one.psnr:.2f} dB' for one in below)}.")
-    return [*lines, " ".join(second)] if second else lines
+    return [" ".join(sentences) for sentences in (first, second) if sentences]
 
 
 def _scale(axes: "Axes", values: Sequence[float]) -> None:

@@ -54,7 +54,8 @@ def measure(case: Case) -> Peak:
     peak.begin()
     run()
     peak.end()
-    return Peak(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, peak.bytes)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Peak(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, peak.bytes)
 
 
 if __name__ == "__main__":

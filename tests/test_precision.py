@@ -3,10 +3,11 @@
 import pytest
 import torch
 from conftest import ROOT, TINY
-from plidenet.archs import build_network
+from plidenet.archs import build_network, compile_network
+from plidenet.archs.kernel_estimator import KernelEstimator
 from plidenet.archs.layer_norm import LayerNorm
 from plidenet.archs.swin import WindowAttention
-from plidenet.autocast import warn_of_emulation
+from plidenet.autocast import autocast_off, warn_of_emulation
 from plidenet.config import load_options
 from plidenet.degradation import degrade, isotropic_gaussian
 from plidenet.device import choose_device
@@ -50,6 +51,40 @@ def test_the_gradients_of_bfloat16_are_near_those_of_float32():
     assert exact
     errors = {name: relative_error(reduced[name], exact[name]) for name in exact}
     assert max(errors.values()) < 0.1, errors
+
+
+def test_bfloat16_does_not_round_the_logits_of_the_kernel():
+    torch.manual_seed(0)
+    estimator = KernelEstimator(num_feat=8, init_sigma=2.0)
+    lr = torch.rand(1, 3, 32, 32)
+    exact = estimator(lr)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        kernel = estimator(lr)
+    assert (kernel - exact).abs().sum() < 1e-4
+
+
+class Island(torch.nn.Module):
+    """A product in float32 under autocast."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.rand(8, 8, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x):
+        with autocast_off(x.device):
+            return x @ self.factor
+
+
+def test_what_is_in_float32_forwards_is_so_backwards_when_compiled():
+    island, x = Island(), torch.rand(4, 8, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for network in (island, compile_network(island, backend="aot_eager")):
+        island.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            result = network(x)
+        result.square().sum().backward()
+        gradients.append(island.factor.grad.clone())
+    assert torch.equal(*gradients)
 
 
 @pytest.mark.parametrize("shift", [0, 4])

@@ -29,7 +29,8 @@ def process_group(device: torch.device, timeout: float) -> Iterator[None]:
         return
     import torch.distributed.nn  # noqa: F401 (imported within a group, it would keep that group and its threads)
 
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
+    gpu = device if device.type == "cuda" else None
+    dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=timeout), device_id=gpu)
     yield
     dist.barrier()
     time.sleep(SETTLING)  # Gloo's threads need Python's lock to drop the last tensors: ended before that, they lock up

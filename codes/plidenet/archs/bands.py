@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch._functorch.config
 from torch import Tensor, nn
+
+from plidenet.archs.wiener import WienerDeconvolution
 
 CPU_BAND = 2048  # pixels; times 384 channels in float32: 3 MiB
 GPU_BAND = 1_000_000  # fewer windows of 4x4 than the 65,536 that fused attention cannot take (pytorch issue 146704)
@@ -62,8 +65,10 @@ def _sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor
 def compile_network(net: nn.Module, **options: Any) -> Callable[..., Any]:
     """A network through torch.compile that compiles what is done to a band, and leaves the loop over bands to Python.
 
-    From then on that holds for all networks of the process. It is not done when this module is imported, because
-    torch._dynamo takes as long to import as torch itself.
+    The deconvolution is left to Python, too: inductor makes no code for complex numbers, and some versions of it trip
+    over the strides of what an FFT returns (pytorch issue 166514). The backward pass computes without autocast, so that
+    what is in float32 forwards is so backwards. From then on all that holds for all networks of the process. It is not
+    done when this module is imported, because torch._dynamo takes as long to import as torch itself.
 
     Args:
         net: network that works in bands.
@@ -73,6 +78,9 @@ def compile_network(net: nn.Module, **options: Any) -> Callable[..., Any]:
     if _graphs_take_all:
         _in_bands = torch.compiler.disable(_in_bands, recursive=False)
         _sum_of_bands = torch.compiler.disable(_sum_of_bands, recursive=False)
+        WienerDeconvolution.forward = torch.compiler.disable(WienerDeconvolution.forward)  # type: ignore[method-assign]
+        if hasattr(torch._functorch.config, "backward_pass_autocast"):  # not in older versions
+            torch._functorch.config.backward_pass_autocast = "off"
         _graphs_take_all = False
     return torch.compile(net, **options)
 

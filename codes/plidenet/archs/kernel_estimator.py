@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plidenet.archs.init import init_truncated_normal
+from plidenet.autocast import autocast_off
 from plidenet.degradation import isotropic_gaussian
 
 
@@ -53,7 +54,9 @@ class KernelEstimator(nn.Module):
         x = torch.cat((fit(x, half), half), dim=1)
         x = self.decode_1(self.up_1(x))
         x = torch.cat((fit(x, full), full), dim=1)
-        logits = self.to_kernel(self.features(x).mean(dim=(2, 3)))
+        features = self.features(x)
+        with autocast_off(lr.device):  # the deconvolution amplifies what half the bits would round away
+            logits = self.to_kernel(features.to(self.to_kernel.weight.dtype).mean(dim=(2, 3)))
         return logits.float().softmax(dim=1).view(-1, 1, self.kernel_size, self.kernel_size)
 
 

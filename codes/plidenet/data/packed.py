@@ -7,8 +7,11 @@ from torch import Tensor
 
 from plidenet.cli import progress
 from plidenet.data.augment import Placement
+from plidenet.data.parallel import map_threads
 from plidenet.data.stores import Store
 from plidenet.distributed import is_main
+
+READERS = 8  # threads: decoding takes longer than all else before the first step
 
 
 class PackedImages:
@@ -26,9 +29,10 @@ class PackedImages:
             starts.append(starts[-1] + height * width)
         self.starts, self.widths = starts, [width for _, width in sizes]
         self.pixels = torch.empty(starts[-1], 3, dtype=torch.uint8, device=device)
-        parts = zip(store.keys, starts, starts[1:], strict=False)
-        for key, start, end in progress(parts, "read all images", len(store.keys)) if is_main() else parts:
-            self.pixels[start:end] = torch.from_numpy(store.read(key).reshape(-1, 3).copy())
+        images = map_threads(store.read, store.keys, READERS)
+        read = zip(images, starts, starts[1:], strict=False)
+        for image, start, end in progress(read, "read all images", len(store.keys)) if is_main() else read:
+            self.pixels[start:end] = torch.from_numpy(image.reshape(-1, 3).copy())
 
     def crops(self, numbers: Sequence[int], placements: Sequence[Placement], size: int) -> Tensor:
         """Cut one crop out of each of several images.

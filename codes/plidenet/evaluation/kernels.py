@@ -69,8 +69,8 @@ class KernelMeter:
 
     def __call__(self, restored: Restored, sample: Mapping) -> None:
         if self.conditions.blurred and restored.kernel is not None and "kernel" in sample:
-            way = self.conditions.downsample
-            score = score_kernel(restored.kernel, sample["kernel"], sample.get("gt"), sample["lq"], way)
+            hr = sample["gt"].to(restored.image.device) if "gt" in sample else None
+            score = score_kernel(restored.kernel, sample["kernel"], hr, sample["lq"], self.conditions.downsample)
             pair = KernelPair(restored.key, restored.kernel.numpy(), sample["kernel"].numpy(), score)
             self._share.append(pair)
 
@@ -87,7 +87,7 @@ def score_kernel(
     Args:
         estimated: (k,k), k odd, summing to 1.
         true: (l,l), l odd, summing to 1.
-        hr: uint8 (3,H,W), or None where it is unknown.
+        hr: uint8 (3,H,W), on the device to compute on, or None where it is unknown.
         lr: uint8 (3,h,w), made of `hr` by the true kernel; H a multiple of h, and W the same of w.
         downsample: how `lr` was downsampled, see `plidenet.degradation.degrade`; None where that is unknown.
 
@@ -99,8 +99,9 @@ def score_kernel(
     shift = (center_of_mass(one) - center_of_mass(other)).norm().item()
     lr_psnr = math.nan
     if hr is not None and downsample is not None:
-        rebuilt = degrade(hr[None].float() / 255, estimated, hr.shape[-1] // lr.shape[-1], downsample)[0]
-        lr_psnr = psnr(to_uint8(rebuilt), lr)
+        kernel, scale = estimated.to(hr.device), hr.shape[-1] // lr.shape[-1]
+        rebuilt = degrade(hr[None].float() / 255, kernel, scale, downsample)[0]
+        lr_psnr = psnr(to_uint8(rebuilt), lr.to(hr.device))
     return KernelScore(
         kernel_psnr=-10 * math.log10(error) if error else math.inf,
         kernel_l1=kernel_l1(estimated, true),

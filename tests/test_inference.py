@@ -90,6 +90,19 @@ def test_ones_own_image_in_the_output_folder_is_not_replaced(write_options, run_
     assert (tmp_path / "out/gray.png").read_bytes() == before
 
 
+def test_several_processes_share_the_images(write_options, run_script, tmp_path, photographs, monkeypatch):
+    folder, images = photographs
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    counts = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        arguments = ["-opt", write_options(), "-input_dir", folder, "-output_dir", tmp_path / "out"]
+        ended = run_script("test/inference.py", *arguments)
+        assert ended.status == 0, ended.err
+        counts.append(len(list((tmp_path / "out").iterdir())))
+    assert counts == [(len(images) + 1) // 2, len(images)]
+
+
 def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(
     write_options, run_script, tmp_path, photographs, learned, weights
 ):

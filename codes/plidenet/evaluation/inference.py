@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from plidenet import distributed
 from plidenet.cli import progress
 from plidenet.config import Options
 from plidenet.data.images import named_images, read_image
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 def infer(options: Options, source: Path, target: Path, weights: Path | None) -> None:
     """Restore one image or every image of a folder: <target>/<image>.png and <target>/kernels/<image>.npy and .png.
 
+    Several processes share the images.
+
     Args:
         options: the network (and device) to use; the data sets are not looked at.
         source: LR image, or folder of them: PNG, JPEG, BMP, WebP, TIFF, gray and with alpha too.
@@ -35,12 +38,13 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
     files = {source.stem: source} if single else named_images(source)
     if (source.parent if single else source).resolve() == target.resolve():
         raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
+    share = list(files.items())[distributed.rank() :: distributed.world_size()]
     save = ImageSaver(target, options.suffix)
-    if strange := save.strange(files):
+    if strange := save.strange(dict(share)):
         raise UserError(f"{strange} exists, and no kernel of its restoration with it: choose another folder for output")
     device = choose_device(options)
     net = as_tested(load_network(options, weights), options).to(device).eval()
-    for name, file in progress(files.items(), source.name):
+    for name, file in progress(share, source.name):
         image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
         with advising_tiles():
             save(restore(net, image, device, name), {})

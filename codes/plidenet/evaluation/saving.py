@@ -29,12 +29,13 @@ class ImageSaver:
         self._saved: dict[str, str] = {}  # by what file systems take names for that ignore case or Unicode's variants
 
     def __call__(self, restored: Restored, sample: Mapping) -> None:
-        write_image(self._path(restored.key), restored.image.permute(1, 2, 0).cpu().numpy())
-        if restored.kernel is not None:
+        path = self._path(restored.key)
+        if restored.kernel is not None:  # first, so that no image is ever without
             file, kernel = self._kernel(restored.key), restored.kernel.numpy()
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, kernel)
             write_image(file.with_suffix(".png"), draw_kernel(kernel))
+        write_image(path, restored.image.permute(1, 2, 0).cpu().numpy())
 
     def strange(self, keys: Iterable[str]) -> Path | None:
         """The first file that would be replaced and that has no estimated kernel: it is not of an earlier call."""

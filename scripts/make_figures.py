@@ -35,7 +35,7 @@ def main() -> None:
     add("--scale", type=int, default=4, choices=(2, 3, 4), help="HR size / LR size (default: 4)")
     add("--images", nargs="+", metavar="NAME[:TOP,LEFT]", help="what to show (default: two, their finest parts)")
     add("--published", default="Set14", metavar="SET", help="for PSNR against cost (default: Set14)")
-    add("--curves", type=Path, metavar="CSV", help="the curves.csv of a training run")
+    add("--curves", type=Path, metavar="CSV", help="a run's curves.csv (default: the shipped weights')")
     add("--note", help="beneath the page's title: which network this is")
     add("--save", type=Path, default=Path("assets"), metavar="DIR", help="folder to write to (default: assets)")
     options = arguments.parse_args()

@@ -131,7 +131,7 @@ def test_an_existing_target_is_refused_and_kept(tmp_path):
 @pytest.mark.parametrize("key", ["b\u00e4r", "k" * 501])
 def test_a_name_that_cannot_be_a_key_is_refused_before_work_starts(tmp_path, key):
     paths = write_images(tmp_path / "images")
-    with pytest.raises(UserError, match="cannot be a key: it must be ASCII and at most 500 characters"):
+    with pytest.raises(UserError, match="cannot be a key of an LMDB: it must be ASCII and at most 500 characters"):
         write_lmdb(tmp_path / "a.lmdb", {**paths, key: paths["baby"]})
     assert tree(tmp_path) == tree_of_images()
 

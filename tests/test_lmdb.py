@@ -1,6 +1,7 @@
 """LMDBs: both dialects to the byte, those of other tools, reading in several processes, writing in flat memory."""
 
 import pickle
+import time
 from concurrent.futures import ProcessPoolExecutor
 from io import BytesIO
 from multiprocessing import get_context
@@ -115,6 +116,22 @@ def test_a_store_is_opened_only_when_it_is_read(tmp_path, monkeypatch):
     store.read("baby")
     store.read("sig1.8_baby")
     assert opened == [{"readonly": True, "lock": False, "readahead": False, "meminit": False}]
+
+
+def test_threads_that_read_first_open_a_store_once(tmp_path, monkeypatch):
+    folder, opened = write_store(tmp_path), []
+    original = lmdb.open
+
+    def open_slowly(*args, **kwargs):
+        time.sleep(0.1)
+        opened.append(original(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(lmdb, "open", open_slowly)
+    store = LmdbStore(folder)
+    for key, image in zip(store.keys, map_threads(store.read, store.keys, 8), strict=True):
+        np.testing.assert_array_equal(image, IMAGES[key])
+    assert len(opened) == 1
 
 
 def read_in_child(store, key):

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import lmdb
@@ -32,6 +33,7 @@ PNG_LEVEL = 1
 NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 FIRST_MAP_BYTES = 1 << 26
 TRANSACTION_BYTES = 1 << 26
+OPENING = Lock()  # LMDB forbids a process to open a folder twice, which threads would do
 
 
 class LmdbStore:
@@ -81,7 +83,9 @@ class LmdbStore:
 
     def _value(self, key: str) -> bytes:
         try:
-            with _environment(self.folder.resolve()).begin() as transaction:
+            with OPENING:
+                environment = _environment(self.folder.resolve())
+            with environment.begin() as transaction:
                 value = transaction.get(key.encode())
         except (Damaged, lmdb.Error) as error:
             raise UserError(f"{self.folder} is damaged: {error}") from error

@@ -280,10 +280,11 @@ def test_a_required_argument_is_asked_for():
 
 def test_a_compiled_network_compiles_the_work_on_a_band(tiny_network, monkeypatch):
     net, lr = tiny_network(scale=4).eval(), torch.rand(1, 3, 40, 24)
-    shapes = set()
+    shapes, targets = set(), set()
 
     def backend(graph, inputs):
         shapes.update(tuple(value.shape) for value in inputs if isinstance(value, torch.Tensor))
+        targets.update(str(node.target) for node in graph.graph.nodes)
         return graph
 
     monkeypatch.setattr(bands, "CPU_BAND", 1)
@@ -292,3 +293,4 @@ def test_a_compiled_network_compiles_the_work_on_a_band(tiny_network, monkeypatc
         for one, other in zip(compiled(lr), net(lr), strict=True):
             torch.testing.assert_close(one, other)
     assert (1, 8, 96, 8) in shapes, "one row of windows, of the 20 that a block sees"
+    assert not any("fft" in target for target in targets), "the deconvolution is left to Python"

@@ -270,3 +270,6 @@ def test_refine_crop_restores_the_center_only_and_deconvolves_all(tiny_network, 
     deblurred, known = net.wiener(net.upsampler(lr), kernel), net.embedding(kernel)
     torch.testing.assert_close(sr, net.refinement(deblurred[..., 4:28, 13:37], known))
     assert torch.equal(kernel, net(lr)[1])
+    nothing, alone = net(lr, refine_crop=0)
+    assert nothing.shape == (2, 3, 0, 0)
+    assert torch.equal(alone, kernel)

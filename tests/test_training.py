@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from itertools import islice
 
 import cv2
 import pytest
@@ -118,6 +119,33 @@ def test_refine_crop_restores_the_center_and_shows_the_estimator_everything(run)
     center = net.refinement(net.wiener(net.upsampler(lr), kernel)[..., 8:40, 8:40], net.embedding(kernel))
     torch.testing.assert_close(sr, center)
     assert whole.shape == (1, 3, 48, 48)
+
+
+CONSISTENCY = "train.losses=[{type: lr_consistency, weight: 1}]"
+RESTORATION = "train.losses=[{type: l1, weight: 1}]"
+
+
+@pytest.mark.parametrize(
+    ("setting", "learners"),
+    [
+        (["train.refine_crop=0", CONSISTENCY], {"estimator"}),
+        ([RESTORATION], {"upsampler", "wiener", "embedding", "refinement"}),
+    ],
+)
+def test_the_estimator_and_the_rest_learn_each_without_the_other(run, setting, learners):
+    trainer = run.trainer(*setting)
+    before = {name: value.clone() for name, value in trainer.net.named_parameters()}
+    for batch in islice(trainer.batches, 2):
+        trainer.train_step(batch)
+    changed = (name for name, value in trainer.net.named_parameters() if not torch.equal(value, before[name]))
+    assert {name.split(".")[0] for name in changed} == learners
+
+
+def test_a_loss_without_a_restored_image_is_refused(run):
+    with pytest.raises(UserError, match=r"train\.losses cannot hold l1: where refine_crop is 0"):
+        run.trainer("train.refine_crop=0")
+    with pytest.raises(UserError, match=r"train\.refine_crop must not be negative"):
+        run.trainer("train.refine_crop=-32")
 
 
 @pytest.mark.parametrize("refine", [30, 34, 64])

@@ -37,7 +37,8 @@ class PLIDENet(nn.Module):
         lr (B,3,h,w) RGB in [0,1], any h, w >= 16 -> sr (B,3,scale*h,scale*w), not clamped, and kernel (B,1,k,k),
         float32, non-negative, summing to 1. With `refine_crop` (an argument of the call, for training), only the
         central refine_crop x refine_crop HR pixels are refined, where nearly all the arithmetic is, and sr is
-        (B,3,refine_crop,refine_crop): the estimator and the deconvolution see more of the image than is restored.
+        (B,3,refine_crop,refine_crop): the estimator and the deconvolution see more of the image than is restored. At
+        0, the estimator works alone.
 
     Raises:
         ValueError: an LR image smaller than 16x16 or than half a kernel, or impossible arguments.
@@ -94,6 +95,8 @@ class PLIDENet(nn.Module):
         )
 
     def forward(self, lr: Tensor, refine_crop: int | None = None) -> tuple[Tensor, Tensor]:
+        if refine_crop == 0:
+            return lr.new_empty(len(lr), 3, 0, 0), self.estimator(lr)
         deblurred, embedding, kernel = self.prepare(lr)
         if refine_crop is not None:
             top, left = ((length - refine_crop) // 2 for length in deblurred.shape[-2:])

@@ -37,7 +37,7 @@ class Train:
     grad_clip_norm: float | None = option(None, "clip the gradient's norm at this value")
     accumulate: int = option(1, "process a batch in so many parts, one after the other, to save memory")
     refine_crop: int | None = option(
-        None, "HR side of the central part that is refined, of crops of GT_size; ~ refines everything"
+        None, "HR side of the central part of crops that is refined; ~ refines all, 0 trains the estimator alone"
     )
     ema_decay: float = option(0.0, "decay of the averaged weights, which are validated and saved too; 0 for none")
     precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "of the network's arithmetic; FFTs, losses stay fp32")
@@ -68,7 +68,10 @@ class Train:
         require(0 <= self.manual_seed < 2**32, "manual_seed", "must be from 0 to 2**32 - 1")
         require(len(self.losses) > 0, "losses", "must not be empty")
         require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm", "must be positive")
-        require(self.refine_crop is None or self.refine_crop > 0, "refine_crop", "must be positive")
+        require(self.refine_crop is None or self.refine_crop >= 0, "refine_crop", "must not be negative")
+        for loss in self.losses if self.refine_crop == 0 else ():
+            learns = loss.type not in ("l1", "gradient_difference")
+            require(learns, "losses", f"cannot hold {loss.type}: where refine_crop is 0, nothing is restored")
 
 
 @dataclass(frozen=True, kw_only=True)

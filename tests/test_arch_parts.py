@@ -17,6 +17,7 @@ from plidenet.archs.refinement import Refinement
 from plidenet.archs.swin import SwinBlock
 from plidenet.archs.upsampler import Upsampler
 from plidenet.archs.wiener import WienerDeconvolution, edge_taper, pad_symmetric, taper_profile, transfer_function
+from plidenet.crop import Crop
 from plidenet.degradation import degrade, isotropic_gaussian
 from skimage import data
 from torch import nn
@@ -263,13 +264,13 @@ def test_the_whole_network_equals_the_plain_one(tiny_network, changes, unshuffle
 
 
 @pytest.mark.parametrize("name", ["PL_IDENet", "PL_IDENet_E"])
-def test_refine_crop_restores_the_center_only_and_deconvolves_all(tiny_network, name):
+def test_a_crop_is_refined_alone_and_all_is_deconvolved(tiny_network, name):
     net = tiny_network(name, scale=2).eval()
     lr = photographs(16, 25)
-    sr, kernel = net(lr, refine_crop=24)
+    sr, kernel = net(lr, Crop(top=4, left=13, side=24))
     deblurred, known = net.wiener(net.upsampler(lr), kernel), net.embedding(kernel)
     torch.testing.assert_close(sr, net.refinement(deblurred[..., 4:28, 13:37], known))
     assert torch.equal(kernel, net(lr)[1])
-    nothing, alone = net(lr, refine_crop=0)
+    nothing, alone = net(lr, Crop(0, 0, side=0))
     assert nothing.shape == (2, 3, 0, 0)
     assert torch.equal(alone, kernel)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from plidenet.config.training import Train
+from plidenet.crop import Crop
 from plidenet.degradation import degrade, isotropic_gaussian
 from plidenet.errors import UserError
 from plidenet.losses import LOSSES, Restoration, build_losses, total_loss
@@ -104,12 +105,11 @@ def test_gradient_difference_of_a_spot_computed_by_hand():
 
 
 @pytest.mark.parametrize("name", ["l1", "gradient_difference"])
-def test_a_smaller_restoration_is_compared_with_the_center_of_the_true_image(name):
-    what = restoration(size=(8, 8))
-    center = what.hr[..., 3:-3, 3:-3]
-    sr = what.sr[..., 3:-3, 3:-3]
-    part = Restoration(sr=sr, kernel=what.kernel, lr=what.lr, hr=what.hr)
-    assert loss(name, part) == loss(name, Restoration(sr=sr, kernel=what.kernel, lr=what.lr, hr=center))
+def test_a_restored_crop_is_compared_with_that_part_of_the_true_image(name):
+    what, crop = restoration(size=(8, 8)), Crop(top=3, left=1, side=2)
+    sr, target = crop.of(what.sr), what.hr[..., 3:5, 1:3]
+    part = Restoration(sr=sr, kernel=what.kernel, lr=what.lr, hr=what.hr, crop=crop)
+    assert loss(name, part) == loss(name, Restoration(sr=sr, kernel=what.kernel, lr=what.lr, hr=target))
     assert loss("lr_consistency", part) == loss("lr_consistency", what)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from plidenet import load_checkpoint
 from plidenet.archs import build_network
+from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training.ema import build_ema, moving_average
@@ -107,18 +108,17 @@ def test_accumulation_takes_the_same_steps(run):
     assert_same_curves(run.curves("whole"), run.curves("parts"))
 
 
-def test_refine_crop_restores_the_center_and_shows_the_estimator_everything(run):
+def test_refine_crop_refines_borders_and_middle_and_shows_the_estimator_everything(run, monkeypatch):
+    seen, forward = [], PLIDENet.forward
+    monkeypatch.setattr(
+        PLIDENet, "forward", lambda net, lr, crop: seen.append((lr.shape, crop)) or forward(net, lr, crop)
+    )
     trainer = run.trainer("datasets.train.GT_size=48", "train.refine_crop=32")
-    trainer.train_step(next(iter(trainer.batches)))
-    net, lr = trainer.net.eval(), torch.rand(1, 3, 24, 24)
-    with torch.no_grad():
-        sr, kernel = net(lr, refine_crop=32)
-        whole, same_kernel = net(lr)
-    assert sr.shape == (1, 3, 32, 32)
-    assert torch.equal(kernel, same_kernel)
-    center = net.refinement(net.wiener(net.upsampler(lr), kernel)[..., 8:40, 8:40], net.embedding(kernel))
-    torch.testing.assert_close(sr, center)
-    assert whole.shape == (1, 3, 48, 48)
+    for batch in islice(trainer.batches, 12):
+        trainer.train_step(batch)
+    assert {shape[2:] for shape, _ in seen} == {(24, 24)}
+    assert {crop.side for _, crop in seen} == {32}
+    assert {crop.top for _, crop in seen} == {crop.left for _, crop in seen} == {0, 8, 16}
 
 
 CONSISTENCY = "train.losses=[{type: lr_consistency, weight: 1}]"

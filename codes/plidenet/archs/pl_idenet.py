@@ -15,6 +15,7 @@ from plidenet.archs.refinement import Refinement
 from plidenet.archs.registry import NETWORKS
 from plidenet.archs.upsampler import Upsampler
 from plidenet.archs.wiener import WienerDeconvolution
+from plidenet.crop import Crop
 
 
 @NETWORKS.register("PL_IDENet", "DEblurSRResDNet")
@@ -35,10 +36,9 @@ class PLIDENet(nn.Module):
 
     Shapes:
         lr (B,3,h,w) RGB in [0,1], any h, w >= 16 -> sr (B,3,scale*h,scale*w), not clamped, and kernel (B,1,k,k),
-        float32, non-negative, summing to 1. With `refine_crop` (an argument of the call, for training), only the
-        central refine_crop x refine_crop HR pixels are refined, where nearly all the arithmetic is, and sr is
-        (B,3,refine_crop,refine_crop): the estimator and the deconvolution see more of the image than is restored. At
-        0, the estimator works alone.
+        float32, non-negative, summing to 1. With `crop` (an argument of the call, for training), only that part is
+        refined, where nearly all the arithmetic is, and sr is (B,3,side,side): the estimator and the deconvolution
+        see more of the image than is restored. Where its side is 0, the estimator works alone.
 
     Raises:
         ValueError: an LR image smaller than 16x16 or than half a kernel, or impossible arguments.
@@ -94,13 +94,12 @@ class PLIDENet(nn.Module):
             unshuffle=scale if unshuffle == "scale" else 1,
         )
 
-    def forward(self, lr: Tensor, refine_crop: int | None = None) -> tuple[Tensor, Tensor]:
-        if refine_crop == 0:
+    def forward(self, lr: Tensor, crop: Crop | None = None) -> tuple[Tensor, Tensor]:
+        if crop is not None and crop.side == 0:
             return lr.new_empty(len(lr), 3, 0, 0), self.estimator(lr)
         deblurred, embedding, kernel = self.prepare(lr)
-        if refine_crop is not None:
-            top, left = ((length - refine_crop) // 2 for length in deblurred.shape[-2:])
-            deblurred = deblurred[..., top : top + refine_crop, left : left + refine_crop]
+        if crop is not None:
+            deblurred = crop.of(deblurred)
         return self.refinement(deblurred, embedding), kernel
 
     def prepare(self, lr: Tensor, upsampled: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -37,7 +37,7 @@ class Train:
     grad_clip_norm: float | None = option(None, "clip the gradient's norm at this value")
     accumulate: int = option(1, "process a batch in so many parts, one after the other, to save memory")
     refine_crop: int | None = option(
-        None, "HR side of the central part of crops that is refined; ~ refines all, 0 trains the estimator alone"
+        None, "HR side of the part of each crop that is refined; ~ refines all, 0 trains the estimator alone"
     )
     ema_decay: float = option(0.0, "decay of the averaged weights, which are validated and saved too; 0 for none")
     precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "of the network's arithmetic; FFTs, losses stay fp32")

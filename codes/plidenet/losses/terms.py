@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
+from plidenet.crop import Crop
 from plidenet.degradation import degrade
 from plidenet.registry import Registry
 
@@ -16,16 +17,18 @@ class Restoration:
     """What a loss may look at, for a batch of B images.
 
     Attributes:
-        sr: restored image (B,3,H,W), or its central part, not clamped.
+        sr: restored image (B,3,H,W), or a crop of it, not clamped.
         kernel: estimated kernel (B,1,k,k).
         lr: LR image (B,3,h,w) in [0,1].
         hr: true image (B,3,H,W) in [0,1].
+        crop: the part that sr shows (default None: all).
     """
 
     sr: Tensor
     kernel: Tensor
     lr: Tensor
     hr: Tensor
+    crop: Crop | None = None
 
     @property
     def scale(self) -> int:
@@ -34,8 +37,7 @@ class Restoration:
     @property
     def target(self) -> Tensor:
         """The part of the true image that sr shows."""
-        margin = (self.hr.shape[-1] - self.sr.shape[-1]) // 2
-        return F.pad(self.hr, (-margin,) * 4) if margin else self.hr
+        return self.hr if self.crop is None else self.crop.of(self.hr)
 
 
 @LOSSES.register("l1")

@@ -19,6 +19,7 @@ from plidenet.archs import build_network, compile_network
 from plidenet.autocast import autocast_to, warn_of_emulation
 from plidenet.checkpoint import save_checkpoint
 from plidenet.config import Options, describe_changes, describe_differences
+from plidenet.crop import random_crop
 from plidenet.data.loaders import loader_deaths_told
 from plidenet.device import choose_device, tf32, to_float
 from plidenet.errors import UserError
@@ -160,13 +161,14 @@ class Trainer:
         hr = to_float(batch["gt"], self.device)
         lr = to_float(batch["lq"], self.device) if "lq" in batch else self.degrade(hr, self.iteration)[0]
 
-        extra = {} if options.refine_crop is None else {"refine_crop": options.refine_crop}
+        crop = None if options.refine_crop is None else random_crop(options.refine_crop, *hr.shape[-2:])
         self.optimizer.zero_grad(set_to_none=True)
         seen = []
         for hr_part, lr_part in zip(hr.chunk(options.accumulate), lr.chunk(options.accumulate), strict=True):
             with tf32(options.tf32), autocast_to(options.precision, self.device):
-                sr, kernel = self.model(lr_part, **extra)
-            loss, terms = total_loss(self.losses, Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part))
+                sr, kernel = self.model(lr_part) if crop is None else self.model(lr_part, crop)
+            restoration = Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part, crop=crop)
+            loss, terms = total_loss(self.losses, restoration)
             with tf32(options.tf32):
                 self.scaler.scale(loss / options.accumulate).backward()
             seen.append(torch.stack([loss, *terms.values()]).detach())

@@ -157,18 +157,16 @@ class Trainer:
         options, parameters = self.options.train, list(self.net.parameters())
         torch.manual_seed((self.seed + self.iteration) * distributed.world_size() + distributed.rank())
         self.net.train()
-
         hr = to_float(batch["gt"], self.device)
         lr = to_float(batch["lq"], self.device) if "lq" in batch else self.degrade(hr, self.iteration)[0]
-
         crop = None if options.refine_crop is None else random_crop(options.refine_crop, *hr.shape[-2:])
+
         self.optimizer.zero_grad(set_to_none=True)
         seen = []
         for hr_part, lr_part in zip(hr.chunk(options.accumulate), lr.chunk(options.accumulate), strict=True):
             with tf32(options.tf32), autocast_to(options.precision, self.device):
                 sr, kernel = self.model(lr_part) if crop is None else self.model(lr_part, crop)
-            restoration = Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part, crop=crop)
-            loss, terms = total_loss(self.losses, restoration)
+            loss, terms = total_loss(self.losses, Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part, crop=crop))
             with tf32(options.tf32):
                 self.scaler.scale(loss / options.accumulate).backward()
             seen.append(torch.stack([loss, *terms.values()]).detach())

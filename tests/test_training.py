@@ -128,7 +128,7 @@ RESTORATION = "train.losses=[{type: l1, weight: 1}]"
 @pytest.mark.parametrize(
     ("setting", "learners"),
     [
-        (["train.refine_crop=0", CONSISTENCY], {"estimator"}),
+        (["train.refine_crop=0", "datasets.train.GT_size=34", CONSISTENCY], {"estimator"}),
         ([RESTORATION], {"upsampler", "wiener", "embedding", "refinement"}),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_loss_without_a_restored_image_is_refused(run):
 
 
 @pytest.mark.parametrize("refine", [30, 34, 64])
-def test_a_refined_part_that_is_not_centered_on_the_lr_grid_is_refused(run, refine):
+def test_a_refined_part_whose_middle_position_is_off_the_lr_grid_is_refused(run, refine):
     with pytest.raises(UserError, match=r"train\.refine_crop must be 32 less a multiple of 4"):
         run.trainer(f"train.refine_crop={refine}")
 

@@ -197,8 +197,8 @@ class Options:
             fits = not isinstance(size, int) or size // 2 < side  # half a kernel of the crop is mirrored at its border
             require(fits, field, f"is {size}, too large for crops of {side} ({name}): at most {2 * side - 1}")
         refine, grid = self.train.refine_crop, 2 * self.scale
-        centered = refine is None or (refine <= side and (side - refine) % grid == 0)
-        require(centered, "train.refine_crop", f"must be {side} less a multiple of {grid}")
+        on_grid = not refine or (refine <= side and (side - refine) % grid == 0)  # so is then the one in the middle
+        require(on_grid, "train.refine_crop", f"must be {side} less a multiple of {grid}")
 
     @property
     def border(self) -> int:

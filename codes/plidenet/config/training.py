@@ -70,8 +70,8 @@ class Train:
         require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm", "must be positive")
         require(self.refine_crop is None or self.refine_crop >= 0, "refine_crop", "must not be negative")
         for loss in self.losses if self.refine_crop == 0 else ():
-            learns = loss.type not in ("l1", "gradient_difference")
-            require(learns, "losses", f"cannot hold {loss.type}: where refine_crop is 0, nothing is restored")
+            needs_image = loss.type in ("l1", "gradient_difference")
+            require(not needs_image, "losses", f"cannot hold {loss.type}: where refine_crop is 0, nothing is restored")
 
 
 @dataclass(frozen=True, kw_only=True)

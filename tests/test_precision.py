@@ -87,6 +87,13 @@ def test_what_is_in_float32_forwards_is_so_backwards_when_compiled():
     assert torch.equal(*gradients)
 
 
+def test_compiling_leaves_out_the_reductions_that_gave_wrong_gradients():
+    compile_network(Island(), backend="eager")
+    from torch._inductor import config
+
+    assert not getattr(config.triton, "mix_order_reduction", False)
+
+
 @pytest.mark.parametrize("shift", [0, 4])
 def test_the_mask_of_window_attention_is_contiguous_as_fused_kernels_want_it(shift):
     attention = WindowAttention(dim=8, num_heads=2, window_size=8, shift=shift)

@@ -67,8 +67,10 @@ def compile_network(net: nn.Module, **options: Any) -> Callable[..., Any]:
 
     The deconvolution is left to Python, too: inductor makes no code for complex numbers, and some versions of it trip
     over the strides of what an FFT returns (pytorch issue 166514). The backward pass computes without autocast, so that
-    what is in float32 forwards is so backwards. From then on all that holds for all networks of the process. It is not
-    done when this module is imported, because torch._dynamo takes as long to import as torch itself.
+    what is in float32 forwards is so backwards, and without mix-order reductions, with which inductor has given wrong
+    gradients on GPUs (pytorch issues 190796 and 193061, torch 2.10 and later). From then on all that holds for all
+    networks of the process. It is not done when this module is imported, because torch._dynamo takes as long to import
+    as torch itself.
 
     Args:
         net: network that works in bands.
@@ -76,11 +78,15 @@ def compile_network(net: nn.Module, **options: Any) -> Callable[..., Any]:
     """
     global _in_bands, _sum_of_bands, _graphs_take_all
     if _graphs_take_all:
+        from torch._inductor import config as inductor
+
         _in_bands = torch.compiler.disable(_in_bands, recursive=False)
         _sum_of_bands = torch.compiler.disable(_sum_of_bands, recursive=False)
         WienerDeconvolution.forward = torch.compiler.disable(WienerDeconvolution.forward)  # type: ignore[method-assign]
         if hasattr(torch._functorch.config, "backward_pass_autocast"):  # not in older versions
             torch._functorch.config.backward_pass_autocast = "off"
+        if hasattr(inductor.triton, "mix_order_reduction"):
+            inductor.triton.mix_order_reduction = False
         _graphs_take_all = False
     return torch.compile(net, **options)
 

@@ -33,8 +33,9 @@ def halve_scale(source: PLIDENet, target: PLIDENet) -> None:
     have, own = source.state_dict(), target.state_dict()
     halved = {name: value for name, value in have.items() if name in own and value.shape == own[name].shape}
 
-    for part in ("weight", "bias"):  # the kernel to the power of 4: of a Gaussian, one of half the width
-        halved[f"estimator.to_kernel.{part}"] = 4 * have[f"estimator.to_kernel.{part}"]
+    for part in ("weight", "bias"):
+        logits = have[f"estimator.to_kernel.{part}"]
+        halved[f"estimator.to_kernel.{part}"] = narrowing(source.estimator.kernel_size).to(logits) @ logits
     halved["embedding.1.weight"] = have["embedding.1.weight"] @ stretching(source.estimator.kernel_size).to(
         have["embedding.1.weight"]
     )
@@ -45,6 +46,26 @@ def halve_scale(source: PLIDENet, target: PLIDENet) -> None:
 
     target.load_state_dict(halved, strict=False)
     fit_upsampler(source.upsampler, target.upsampler)
+
+
+def narrowing(kernel_size: int) -> Tensor:
+    """The matrix (k*k,k*k) from the log of a kernel to that of one of half the width, smoothed.
+
+    It is read at twice the distance from the middle. Where that lies beyond the border, it goes on as a Gaussian does,
+    whose log is a parabola: four times the value at the distance itself, less three times that in the middle. Estimated
+    kernels are uneven from pixel to pixel, hence the means of 3x3 pixels.
+    """
+    places = torch.arange(kernel_size) - kernel_size // 2
+    once, twice = (means_around(centers, places) for centers in (places, 2 * places))
+    beyond = 4 * once - 3 * once[len(once) // 2]
+    within = 2 * places.abs() < kernel_size // 2
+    return torch.where(torch.outer(within, within).flatten()[:, None], twice, beyond)
+
+
+def means_around(centers: Tensor, places: Tensor) -> Tensor:
+    """The matrix that takes weighted means of 3x3 pixels (weights 1, 2, 1) around `centers`, along both sides."""
+    along = F.normalize((2 - (centers[:, None] - places).abs()).clamp(min=0).float(), p=1, dim=1)
+    return torch.kron(along, along)
 
 
 def stretching(kernel_size: int) -> Tensor:

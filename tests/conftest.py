@@ -4,6 +4,8 @@ import logging
 import os
 import runpy
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,3 +142,11 @@ def bench(tmp_path, benchmark):
     from testing_setup import Bench
 
     return Bench(tmp_path, benchmark)
+
+
+@pytest.fixture
+def fresh_process(monkeypatch):
+    """A process to measure memory in: in this one, other tests leave holes."""
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")  # glibc gives tensors back at once: peaks repeat within 1 %
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        yield process

@@ -1,8 +1,5 @@
 """Memory: what work takes, with and without tiles, what there is, and how its end is told from other errors."""
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-
 import pytest
 import torch
 from conftest import TINY
@@ -46,10 +43,8 @@ def memory_taken(name, scale):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "scale"), [("PL_IDENet", 2), ("PL_IDENet_E", 4)])
-def test_tiles_take_a_fraction_of_the_memory_and_more_pixels_take_less_than_in_proportion(name, scale, monkeypatch):
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")  # glibc gives tensors back at once: peaks repeat within 1 %
-    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:  # other tests leave holes in this process's memory
-        small, large, untiled = fresh.submit(memory_taken, name, scale).result()
+def test_tiles_take_a_fraction_of_the_memory_and_more_pixels_take_less_than_in_proportion(name, scale, fresh_process):
+    small, large, untiled = fresh_process.submit(memory_taken, name, scale).result()
     assert large < 0.6 * untiled
     assert large < 4 * small, "of four times the pixels"
 

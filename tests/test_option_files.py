@@ -13,7 +13,8 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted((ROOT / "options").rglob("*.yml"))
 OF_PAPER = [path for path in SHIPPED if path.parts[-3] in ("setting1", "setting2") and "_E" not in path.stem]
-OF_E = [path for path in SHIPPED if "_E" in path.stem]
+FROM_E = ROOT / "options/setting1/train/train_setting1_x4_from_E.yml"
+OF_E = [path for path in SHIPPED if "_E" in path.stem and path != FROM_E]
 PARAMETERS = {2: 4_160_142, 3: 4_344_782, 4: 4_307_854}
 
 RELEASED_TRAIN = """
@@ -218,6 +219,14 @@ def test_files_of_the_efficient_network_have_the_task_of_the_paper(path):
     else:
         assert own.datasets == paper.datasets
         assert own.path.pretrain_model_G.stem == own.name
+
+
+def test_the_network_of_the_paper_can_start_from_that_of_the_efficient_one():
+    own, paper = load_options(FROM_E), load_options(FROM_E.with_stem("train_setting1_x4"))
+    assert own.network_G.which_model_G == paper.network_G.which_model_G
+    assert (own.scale, own.degradation) == (paper.scale, paper.degradation)
+    assert own.path.pretrain_model_G.stem == f"{own.path.pretrain_network}_x4_setting1"
+    assert own.path.pretrain_model_G.exists()
 
 
 def test_a_released_training_file_works_unchanged(tmp_path, caplog):

@@ -1,8 +1,8 @@
-"""Halving the scale: from the weights of a network at x4, one at x2 to go on training from.
+"""Halving the scale: what a network at x2 cannot simply take over from one at x4.
 
 The same LR image may come from an HR image four times its size, or from that image halved, whose blur is half as wide
 in its pixels. So a network at x2 should answer with the SR image of x4, averaged over 2x2 pixels, and with a kernel of
-half the width. What depends on the scale is derived from that here; all else is taken over.
+half the width. The layers of estimator, kernel embedding and upsampler that this changes are derived here.
 """
 
 import torch
@@ -12,39 +12,29 @@ from torch.nn import functional as F
 from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.archs.upsampler import Upsampler
 
+LOGITS, EMBEDDING = ("estimator.to_kernel.weight", "estimator.to_kernel.bias"), "embedding.1.weight"
 RIDGE = 1e-4  # in the fit of the upsampler, of the mean square of a feature
 
 
 @torch.no_grad()
 def halve_scale(source: PLIDENet, target: PLIDENet) -> None:
-    """Give a network at x2 the weights that come nearest to one at x4, in place.
+    """Give a network at x2 the layers that come nearest to those of one at x4, in place.
 
     Args:
         source: the network at x4.
-        target: the network at x2, in all else like it, and on the same device.
+        target: the network at x2, in all else like it, and on the same device; it has the source's weights already
+            where the scale does not matter.
 
     Raises:
         ValueError: the scales are not 4 and 2.
     """
     if (source.scale, target.scale) != (4, 2):
         raise ValueError(f"halving leads from x4 to x2, not from x{source.scale} to x{target.scale}")
-    if source.wiener.filter_scale is not None and target.wiener.filter_scale is None:
-        target.wiener.add_filter_scale()
-    have, own = source.state_dict(), target.state_dict()
-    halved = {name: value for name, value in have.items() if name in own and value.shape == own[name].shape}
-
-    for part in ("weight", "bias"):
-        logits = have[f"estimator.to_kernel.{part}"]
-        halved[f"estimator.to_kernel.{part}"] = narrowing(source.estimator.kernel_size).to(logits) @ logits
-    halved["embedding.1.weight"] = have["embedding.1.weight"] @ stretching(source.estimator.kernel_size).to(
-        have["embedding.1.weight"]
-    )
-    if source.refinement.unshuffle == source.scale:  # the sub-pixels are its channels
-        halved["refinement.conv_first.weight"] = 4 * mean_subpixels(have["refinement.conv_first.weight"], dim=1)
-        for part in ("weight", "bias"):
-            halved[f"refinement.conv_last.{part}"] = mean_subpixels(have[f"refinement.conv_last.{part}"], dim=0)
-
-    target.load_state_dict(halved, strict=False)
+    narrower, wider = narrowing(source.estimator.kernel_size), stretching(source.estimator.kernel_size)
+    have = source.state_dict()
+    logits = {name: narrower.to(have[name]) @ have[name] for name in LOGITS}
+    embedding = {EMBEDDING: have[EMBEDDING] @ wider.to(have[EMBEDDING])}
+    target.load_state_dict(logits | embedding, strict=False)
     fit_upsampler(source.upsampler, target.upsampler)
 
 
@@ -73,12 +63,6 @@ def stretching(kernel_size: int) -> Tensor:
     places = torch.arange(kernel_size) - kernel_size // 2
     along = (1 - (places[:, None] / 2 - places).abs()).clamp(min=0) / 2
     return torch.kron(along, along)
-
-
-def mean_subpixels(x: Tensor, dim: int) -> Tensor:
-    """Means over 2x2 sub-pixels: from the channels (3*4*4) of pixel_unshuffle by 4 to those (3*2*2) by 2."""
-    color_row_odd_column_odd = x.unflatten(dim, (3, 2, 2, 2, 2))
-    return color_row_odd_column_odd.mean(dim=(dim + 2, dim + 4)).flatten(dim, dim + 2)
 
 
 def fit_upsampler(source: Upsampler, target: Upsampler) -> None:

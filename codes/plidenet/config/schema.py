@@ -98,6 +98,9 @@ class Paths:
     pretrain_scale: Literal[2, 3, 4] | None = option(
         None, "scale of the weights that training starts from, if not this one: 4 is halved to 2 (archs/halve_scale.py)"
     )
+    pretrain_network: str | None = option(
+        None, "network of the weights that training starts from, if not this one: PL_IDENet_E (archs/transfer.py)"
+    )
     resume_state: Path | Literal["auto"] | None = option(
         None, "training state to resume from; auto: the run's newest, or a fresh start where there is none"
     )

@@ -5,15 +5,15 @@ from pathlib import Path
 from torch import nn
 
 from plidenet.archs import build_network
-from plidenet.archs.halve_scale import halve_scale
 from plidenet.archs.pl_idenet import PLIDENet
+from plidenet.archs.transfer import transfer
 from plidenet.checkpoint import CheckpointInfo, load_checkpoint
 from plidenet.config import Options
 from plidenet.errors import UserError
 
 
 def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
-    """Load weights as `path.strict_load` and `path.pretrain_scale` say, in place.
+    """Load weights as `path.strict_load`, `path.pretrain_network` and `path.pretrain_scale` say, in place.
 
     Args:
         net: the network of the options, on the CPU.
@@ -23,14 +23,18 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
         what was found in the file and taken.
 
     Raises:
-        UserError: as `load_checkpoint`, or weights of another scale for a network that cannot be halved.
+        UserError: as `load_checkpoint`, or weights of a network or scale that this network cannot start from.
     """
-    if options.path.pretrain_scale in (None, options.scale):
+    own = options.network_G.which_model_G, options.scale
+    name, scale = options.path.pretrain_network or own[0], options.path.pretrain_scale or own[1]
+    if (name, scale) == own:
         return load_checkpoint(net, path, options.path.strict_load)
-    name = options.network_G.which_model_G
-    source = build_network(name, **{**options.network_setting, "scale": options.path.pretrain_scale})
+    source = build_network(name, **{**options.network_setting, "scale": scale})
     if not (isinstance(source, PLIDENet) and isinstance(net, PLIDENet)):
-        raise UserError(f"path.pretrain_scale is of no use with {name}, which has no weights to halve")
+        raise UserError(f"{own[0]} x{own[1]} cannot start from weights of {name} x{scale}")
     found = load_checkpoint(source, path, options.path.strict_load)
-    halve_scale(source, net)
+    try:
+        transfer(source, net)
+    except ValueError as error:
+        raise UserError(f"{own[0]} x{own[1]} cannot start from weights of {name} x{scale}: {error}") from error
     return found

@@ -1,10 +1,12 @@
-"""Starting at x2 from weights of x4: each part does at half the size what it did; the whole beats bicubic at once."""
+"""Starting from weights of a kindred network: x4's halve for x2, PL_IDENet_E's refine at HR size; both beat bicubic."""
+
+import json
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, TINY
 from plidenet import build_network
-from plidenet.archs.halve_scale import halve_scale
+from plidenet.archs.transfer import transfer
 from plidenet.checkpoint import save_checkpoint
 from plidenet.config import load_options
 from plidenet.degradation import degrade, imresize, isotropic_gaussian
@@ -17,6 +19,7 @@ from torch.nn import functional as F
 from training_setup import Run, assert_identical
 
 X2 = ROOT / "options/setting1/train/train_setting1_x2_E.yml"
+X4 = ROOT / "options/setting1/train/train_setting1_x4.yml"
 FAMILY = ["PL_IDENet", "PL_IDENet_E"]
 
 
@@ -27,7 +30,7 @@ def halved(tiny_network):
     def build(name="PL_IDENet_E", **setting):
         source = tiny_network(name, scale=4, **setting).eval()
         target = tiny_network(name, scale=2).eval()
-        halve_scale(source, target)
+        transfer(source, target)
         return source, target
 
     return build
@@ -51,7 +54,7 @@ def test_a_gaussian_kernel_gets_half_its_width(tiny_network, sigma, unevenness):
     with torch.no_grad():
         source.estimator.to_kernel.weight.zero_()
         source.estimator.to_kernel.bias.copy_(isotropic_gaussian(21, sigma).log().flatten() + noise)
-        halve_scale(source, target)
+        transfer(source, target)
         kernel = target.estimator(torch.rand(1, 3, 16, 16))[0, 0]
     if unevenness:
         assert kernel_l1(kernel, isotropic_gaussian(21, sigma / 2)) < 0.3
@@ -76,6 +79,25 @@ def test_the_refinement_on_the_lr_grid_answers_with_the_halved_image(halved):
         torch.testing.assert_close(target.refinement(image, embedding), wanted)
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_refinement_at_hr_size_answers_as_on_the_lr_grid_to_an_image_enlarged(tiny_network, scale):
+    source, target = (tiny_network(name, scale=scale).eval() for name in ("PL_IDENet_E", "PL_IDENet"))
+    transfer(source, target)
+    image, embedding = torch.rand(2, 3, 24, 16), torch.rand(2, 8)
+    with torch.no_grad():
+        enlarged = F.interpolate(image, scale_factor=float(scale))
+        wanted = F.avg_pool2d(source.refinement(enlarged, embedding), scale)
+        torch.testing.assert_close(target.refinement(image, embedding), wanted)
+
+
+def test_all_but_two_layers_is_taken_over_to_hr_size(tiny_network):
+    source, target = (tiny_network(name, scale=4) for name in ("PL_IDENet_E", "PL_IDENet"))
+    transfer(source, target)
+    source, target = source.state_dict(), target.state_dict()
+    changed = {key.rpartition(".")[0] for key in target if not torch.equal(source[key], target[key])}
+    assert changed == {"refinement.conv_first", "refinement.conv_last"}
+
+
 def photograph(scale, sigma):
     """An LR image of 48x48, blurred by `sigma` HR pixels, and its HR image."""
     size = 48 * scale
@@ -83,14 +105,20 @@ def photograph(scale, sigma):
     return degrade(hr, isotropic_gaussian(21, sigma)[None, None], scale).clamp(0, 1), hr
 
 
-def test_the_halved_shipped_weights_are_above_bicubic_without_any_training():
-    options, net = load_options(X2), build_network("PL_IDENet_E", scale=2)
+@pytest.mark.parametrize(
+    ("opt", "name", "sigma", "path", "gain"),
+    [(X2, "PL_IDENet_E", 1.2, "pretrain_scale=4", 2), (X4, "PL_IDENet", 2.4, "pretrain_network=PL_IDENet_E", 1.5)],
+)
+def test_the_shipped_weights_brought_over_are_above_bicubic_without_any_training(opt, name, sigma, path, gain):
+    weights = "experiments/pretrained/PL_IDENet_E_x4_setting1.pth"
+    options = load_options(opt, [f"path.pretrain_model_G={weights}", f"path.{path}"])
+    net = build_network(name, scale=options.scale)
     load_start(net, options.path.pretrain_model_G, options)
-    lr, hr = photograph(2, 1.2)
+    lr, hr = photograph(options.scale, sigma)
     with torch.no_grad():
         sr, _ = net.eval()(lr)
-    errors = [(image - hr)[..., 4:-4, 4:-4].square().mean() for image in (sr, imresize(lr, 2))]
-    assert 10 * torch.log10(errors[1] / errors[0]) > 2
+    errors = [(image - hr)[..., 4:-4, 4:-4].square().mean() for image in (sr, imresize(lr, options.scale))]
+    assert 10 * torch.log10(errors[1] / errors[0]) > gain
 
 
 def test_a_run_at_x2_starts_from_the_halved_weights(halved, tmp_path):
@@ -109,16 +137,39 @@ def test_what_a_run_made_of_them_is_tested_as_it_is(halved, tmp_path):
 
 def test_filter_scales_come_along(tiny_network):
     source, target = tiny_network(scale=4, filter_scale=True), tiny_network(scale=2)
-    halve_scale(source, target)
+    transfer(source, target)
     assert torch.equal(target.wiener.filter_scale, source.wiener.filter_scale)
 
 
 def test_only_x4_is_halved(tiny_network):
     with pytest.raises(ValueError, match="from x4 to x2, not from x3 to x2"):
-        halve_scale(tiny_network(scale=3), tiny_network(scale=2))
+        transfer(tiny_network(scale=3), tiny_network(scale=2))
 
 
-def test_a_network_without_weights_is_refused(tmp_path):
-    options = load_options(X2, ["network_G={which_model_G: Bicubic, setting: {}}"])
-    with pytest.raises(UserError, match="pretrain_scale is of no use with Bicubic"):
-        load_start(build_network("Bicubic", scale=2), tmp_path / "any.pth", options)
+def test_the_scale_is_halved_and_the_grid_made_finer_at_once(tiny_network):
+    source, between, target = (
+        tiny_network(name, scale=scale) for name, scale in (("PL_IDENet_E", 4), ("PL_IDENet_E", 2), ("PL_IDENet", 2))
+    )
+    transfer(source, target)
+    at_once = {name: value.clone() for name, value in target.state_dict().items()}
+    transfer(source, between)
+    transfer(between, target)
+    for name, value in target.state_dict().items():
+        torch.testing.assert_close(value, at_once[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "message"),
+    [
+        ("Bicubic", "path.pretrain_scale=4", "Bicubic x2 cannot start from weights of Bicubic x4"),
+        ("PL_IDENet_E", "path.pretrain_network=PL_IDENet", "PL_IDENet_E x2 .* PL_IDENet x2: .* to a finer grid"),
+        ("PL_IDENet", "path.pretrain_network=PL_IDENet_F", "PL_IDENet_F.*PL_IDENet_E"),
+    ],
+)
+def test_what_a_network_cannot_start_from_is_refused(tiny_network, tmp_path, name, start, message):
+    setting = {} if name == "Bicubic" else TINY
+    network = f"network_G={{which_model_G: {name}, setting: {json.dumps(setting)}}}"
+    options = load_options(X2, [network, "path.pretrain_scale=", start])
+    save_checkpoint(tmp_path / "start.pth", params=tiny_network("PL_IDENet", scale=2).state_dict())
+    with pytest.raises(UserError, match=message):
+        load_start(tiny_network(name, scale=2), tmp_path / "start.pth", options)

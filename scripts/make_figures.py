@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the README's figures from results: pictures side by side, the diagram of the network, PSNR against blur width
 and against cost, the curves of a training run, and compare.html, a page with before/after sliders. Without arguments:
-of the weights that ship, on the demo's photographs, and of the run that made them.
+of the weights that ship, on the demo's photographs, and of the runs that made them.
 """
 
 import argparse

@@ -83,7 +83,7 @@ class Dataset:
 class Network:
     """The network to build."""
 
-    which_model_G: str = option(REQUIRED, "registered name: PL_IDENet, PL_IDENet_E, Bicubic")
+    which_model_G: str = option(REQUIRED, "registered name: PL_IDENet (or DEblurSRResDNet), PL_IDENet_E, Bicubic")
     setting: Mapping[str, Any] = option(REQUIRED, "the constructor's arguments; `scale` is filled in if absent")
 
     accepted: ClassVar[Mapping[str, str]] = {}

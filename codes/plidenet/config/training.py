@@ -40,13 +40,13 @@ class Train:
         None, "HR side of the part of each crop that is refined; ~ refines all, 0 trains the estimator alone"
     )
     ema_decay: float = option(0.0, "decay of the averaged weights, which are validated and saved too; 0 for none")
-    precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "of the network's arithmetic; FFTs, losses stay fp32")
+    precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "of the network; FFTs, losses and more stay fp32")
     compile: bool = option(False, "compile the network with torch.compile")
     channels_last: bool = option(False, "keep the convolutions' weights in channels-last memory format")
     tf32: bool = option(False, "let a GPU compute float32 products in TF32")
     losses: tuple[Loss, ...] = option(RELEASED_LOSSES, "the terms of the loss, each with its weight")
     manual_seed: int = option(0, "seed of everything random")
-    val_freq: int = option(5_000, "validate every so many iterations")
+    val_freq: int = option(5_000, "validate every so many iterations, and at the end")
 
     accepted: ClassVar[Mapping[str, str]] = {
         "lr_E": "there is one network and one learning rate",
@@ -108,7 +108,7 @@ class Logger:
     """How often training reports and saves."""
 
     print_freq: int = option(100, "log every so many iterations")
-    save_checkpoint_freq: int = option(5_000, "save weights and state every so many iterations")
+    save_checkpoint_freq: int = option(5_000, "save weights and state every so many iterations, and at the end")
     keep: int = option(3, "how many of the newest training states to keep")
     val_images: int = option(3, "how many images of each validation set to show in TensorBoard and val_images")
 

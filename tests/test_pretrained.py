@@ -21,12 +21,14 @@ OPTIONS = {
     "PL_IDENet_E_x2_setting2": "options/setting2/test/test_setting2_x2_E.yml",
     "PL_IDENet_E_x4_setting1": "options/setting1/test/test_setting1_x4_E.yml",
     "PL_IDENet_E_x4_setting2": "options/setting2/test/test_setting2_x4_E.yml",
+    "PL_IDENet_x4_setting1": "options/setting1/test/test_setting1_x4.yml",
 }
 MEASURED = {  # PSNR on Y (dB) of the photograph below, L1 of its kernel
     "PL_IDENet_E_x2_setting1": (33.844, 0.281),
     "PL_IDENet_E_x2_setting2": (32.078, 0.498),
     "PL_IDENet_E_x4_setting1": (29.564, 0.324),
     "PL_IDENet_E_x4_setting2": (28.684, 0.364),
+    "PL_IDENet_x4_setting1": (28.380, 0.324),
 }
 
 

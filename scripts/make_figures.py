@@ -33,7 +33,12 @@ def main() -> None:
     add("--benchmark", type=Path, default=DEMO_BENCHMARK, metavar="DIR", help="what both were tested on")
     add("--set", default="Demo", help="its name in the option files (default: Demo)")
     add("--scale", type=int, default=4, choices=(2, 3, 4), help="HR size / LR size (default: 4)")
-    add("--images", nargs="+", metavar="NAME[:TOP,LEFT]", help="what to show (default: two, their finest parts)")
+    add(
+        "--images",
+        nargs="+",
+        metavar="NAME[:TOP,LEFT]",
+        help="what to show (default: two, their finest parts; the demo has its own)",
+    )
     add("--published", default="Set14", metavar="SET", help="for PSNR against cost (default: Set14)")
     add("--curves", type=Path, metavar="CSV", help="a run's curves.csv (default: the shipped weights')")
     add("--note", help="beneath the page's title: which network this is")

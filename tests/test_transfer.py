@@ -24,12 +24,36 @@ FAMILY = ["PL_IDENet", "PL_IDENet_E"]
 
 
 @pytest.fixture
-def halved(tiny_network):
+def blank(tiny_network):
+    """A tiny network of zeros: whatever else it holds afterwards was brought over."""
+
+    def build(name, scale):
+        net = tiny_network(name, scale=scale).eval().requires_grad_(False)
+        for parameter in net.parameters():
+            parameter.zero_()
+        return net
+
+    return build
+
+
+@pytest.fixture
+def halved(tiny_network, blank):
     """A network at x4 and the one at x2 made of it."""
 
     def build(name="PL_IDENet_E", **setting):
-        source = tiny_network(name, scale=4, **setting).eval()
-        target = tiny_network(name, scale=2).eval()
+        source, target = tiny_network(name, scale=4, **setting).eval(), blank(name, 2)
+        transfer(source, target)
+        return source, target
+
+    return build
+
+
+@pytest.fixture
+def finer(tiny_network, blank):
+    """A PL_IDENet_E and the PL_IDENet made of it."""
+
+    def build(scale):
+        source, target = tiny_network("PL_IDENet_E", scale=scale).eval(), blank("PL_IDENet", scale)
         transfer(source, target)
         return source, target
 
@@ -80,9 +104,8 @@ def test_the_refinement_on_the_lr_grid_answers_with_the_halved_image(halved):
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_refinement_at_hr_size_answers_as_on_the_lr_grid_to_an_image_enlarged(tiny_network, scale):
-    source, target = (tiny_network(name, scale=scale).eval() for name in ("PL_IDENet_E", "PL_IDENet"))
-    transfer(source, target)
+def test_the_refinement_at_hr_size_answers_as_on_the_lr_grid_to_an_image_enlarged(finer, scale):
+    source, target = finer(scale)
     image, embedding = torch.rand(2, 3, 24, 16), torch.rand(2, 8)
     with torch.no_grad():
         enlarged = F.interpolate(image, scale_factor=float(scale))
@@ -90,10 +113,8 @@ def test_the_refinement_at_hr_size_answers_as_on_the_lr_grid_to_an_image_enlarge
         torch.testing.assert_close(target.refinement(image, embedding), wanted)
 
 
-def test_all_but_two_layers_is_taken_over_to_hr_size(tiny_network):
-    source, target = (tiny_network(name, scale=4) for name in ("PL_IDENet_E", "PL_IDENet"))
-    transfer(source, target)
-    source, target = source.state_dict(), target.state_dict()
+def test_all_but_two_layers_is_taken_over_to_hr_size(finer):
+    source, target = (net.state_dict() for net in finer(4))
     changed = {key.rpartition(".")[0] for key in target if not torch.equal(source[key], target[key])}
     assert changed == {"refinement.conv_first", "refinement.conv_last"}
 
@@ -146,16 +167,12 @@ def test_only_x4_is_halved(tiny_network):
         transfer(tiny_network(scale=3), tiny_network(scale=2))
 
 
-def test_the_scale_is_halved_and_the_grid_made_finer_at_once(tiny_network):
-    source, between, target = (
-        tiny_network(name, scale=scale) for name, scale in (("PL_IDENet_E", 4), ("PL_IDENet_E", 2), ("PL_IDENet", 2))
-    )
-    transfer(source, target)
-    at_once = {name: value.clone() for name, value in target.state_dict().items()}
-    transfer(source, between)
-    transfer(between, target)
-    for name, value in target.state_dict().items():
-        torch.testing.assert_close(value, at_once[name])
+def test_the_scale_is_halved_and_the_grid_made_finer_at_once(halved, blank):
+    source, between = halved()
+    at_once, one_by_one = blank("PL_IDENet", 2), blank("PL_IDENet", 2)
+    transfer(source, at_once)
+    transfer(between, one_by_one)
+    torch.testing.assert_close(dict(at_once.state_dict()), dict(one_by_one.state_dict()))
 
 
 @pytest.mark.parametrize(

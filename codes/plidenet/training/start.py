@@ -30,11 +30,12 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
     if (name, scale) == own:
         return load_checkpoint(net, path, options.path.strict_load)
     source = build_network(name, **{**options.network_setting, "scale": scale})
+    refusal = f"{own[0]} x{own[1]} cannot start from weights of {name} x{scale}"
     if not (isinstance(source, PLIDENet) and isinstance(net, PLIDENet)):
-        raise UserError(f"{own[0]} x{own[1]} cannot start from weights of {name} x{scale}")
+        raise UserError(refusal)
     found = load_checkpoint(source, path, options.path.strict_load)
     try:
         transfer(source, net)
     except ValueError as error:
-        raise UserError(f"{own[0]} x{own[1]} cannot start from weights of {name} x{scale}: {error}") from error
+        raise UserError(f"{refusal}: {error}") from error
     return found

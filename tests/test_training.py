@@ -1,6 +1,7 @@
 """Training: what a run leaves behind, its data paths, its options. Interruption and divergence have their own files."""
 
 import json
+import math
 from functools import partial
 from itertools import islice
 
@@ -14,6 +15,7 @@ from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training.ema import build_ema, moving_average
 from plidenet.training.sets import build_train_batches
+from plidenet.training.stretch import Stretch
 from training_setup import AUTO, Run, assert_identical, assert_same_curves
 
 
@@ -88,6 +90,38 @@ def test_training_lowers_the_loss(run):
     run.train("train.niter=40", "train.lr_G=5e-3", "logger.save_checkpoint_freq=40", "train.val_freq=40")
     losses = [float(value) for _, name, value in run.curves("run") if name == "loss/total"]
     assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+def test_the_log_holds_the_means_of_the_steps_between_its_lines(run):
+    run.train("name=each", "train.warmup_iter=4")
+    run.train("name=means", "train.warmup_iter=4", "logger.print_freq=4")
+    each, means = (
+        {(int(at), name): float(value) for at, name, value in run.curves(folder)[1:]} for folder in ("each", "means")
+    )
+    for name in ("loss/total", "loss/l1", "gradient_norm"):
+        for report, steps in {4: (1, 2, 3, 4), 6: (5, 6)}.items():
+            assert means[report, name] == pytest.approx(sum(each[step, name] for step in steps) / len(steps), rel=1e-6)
+    assert means[4, "lr"] == each[4, "lr"] != each[3, "lr"]
+
+
+def test_a_stretch_has_the_last_steps_names_and_passes_over_skipped_steps():
+    stretch = Stretch()
+    for step in ({"loss": 9.0}, {"l1": 2.0}, {"l1": math.nan, "norm": math.inf}, {"l1": 4.0, "norm": math.inf}):
+        stretch.add(step)
+    assert stretch.take()[0] == {"l1": 3.0, "norm": math.inf}
+    stretch.add({"l1": 1.0})
+    assert stretch.take()[0] == {"l1": 1.0}
+
+
+def test_pauses_are_not_counted_in_the_pace(monkeypatch):
+    clock = iter([0.0, 20.0, 120.0, 124.0, 124.0])
+    stretch = Stretch()
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    stretch.start_clock()
+    stretch.add({})
+    with stretch.paused():  # from 20 to 120
+        stretch.add({})
+    assert stretch.take()[1] == 12
 
 
 @pytest.mark.parametrize("cache", ["ram", "gpu"])

@@ -107,7 +107,7 @@ class Data:
 class Logger:
     """How often training reports and saves."""
 
-    print_freq: int = option(100, "log every so many iterations")
+    print_freq: int = option(100, "log every so many iterations, means over them")
     save_checkpoint_freq: int = option(5_000, "save weights and state every so many iterations, and at the end")
     keep: int = option(3, "how many of the newest training states to keep")
     val_images: int = option(3, "how many images of each validation set to show in TensorBoard and val_images")

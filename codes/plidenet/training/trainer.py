@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import time
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -35,6 +34,7 @@ from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate
 from plidenet.training.sets import build_train_batches, build_val_loaders
 from plidenet.training.start import load_start
+from plidenet.training.stretch import Stretch
 from plidenet.training.validation import Validator, measures_anew
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.train.precision == "fp16")
         self.degrade = RandomDegrader(options.degradation, options.scale, self.seed)
         self.guard = DivergenceGuard(options.guard)
+        self.stretch = Stretch()
 
         self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
         if self.ema is not None:
@@ -122,27 +123,25 @@ class Trainer:
         if self.validation_due:  # where the run that this one goes on from was stopped
             self.validate(interrupt)
             self.save()
-        clock, steps = time.monotonic(), 0
+        self.stretch.start_clock()
         for batch in islice(self.batches, train.niter - self.iteration):
             values = self.train_step(batch, interrupt.requested)
-            steps += 1
+            stopping = values.pop("stop") > 0
+            self.stretch.add(values)
             bar.update()
             last = self.iteration == train.niter
-            stopping = values.pop("stop") > 0
             if self.guard.is_lost:
                 self.return_to_last_good(f"{self.guard.skipped_in_a_row} steps in a row were not finite")
             if self.iteration % logger.print_freq == 0 or last:
-                self.report(values, steps, time.monotonic() - clock, bar)
-                clock, steps = time.monotonic(), 0
+                self.report(bar)
             self.validation_due = self.iteration % train.val_freq == 0 or last
             if stopping:
                 raise Stopped
-            pause = time.monotonic()
-            if self.validation_due:
-                self.validate(interrupt)
-            if self.iteration % logger.save_checkpoint_freq == 0 or last:
-                self.save()
-            clock += time.monotonic() - pause
+            with self.stretch.paused():
+                if self.validation_due:
+                    self.validate(interrupt)
+                if self.iteration % logger.save_checkpoint_freq == 0 or last:
+                    self.save()
 
     def train_step(self, batch: Mapping[str, Any], stop: bool = False) -> dict[str, float]:
         """One optimization step.
@@ -178,10 +177,8 @@ class Trainer:
         means = distributed.mean(torch.cat([torch.stack(seen).mean(dim=0), norm.detach()[None], rest]))
         names = ["loss/total", *(f"loss/{name}" for name in terms), "gradient_norm", "stop"]
         values = dict(zip(names, means.tolist(), strict=True))
-
-        values["lr"] = learning_rate(options, self.iteration) * self.guard.lr_factor
         for group in self.optimizer.param_groups:
-            group["lr"] = values["lr"]
+            group["lr"] = learning_rate(options, self.iteration) * self.guard.lr_factor
         if self.guard.accepts(values["loss/total"], values["gradient_norm"]):
             self.scaler.step(self.optimizer)
             if self.ema is not None:
@@ -190,21 +187,22 @@ class Trainer:
         self.iteration += 1
         return values
 
-    def report(self, values: dict[str, float], steps: int, elapsed: float, bar: tqdm) -> None:
-        """Log the values of the last step, and the pace of the steps since the last report."""
+    def report(self, bar: tqdm) -> None:
+        """Log what the steps since the last report came to, and begin the next stretch."""
+        values, seconds = self.stretch.take()
         if not distributed.is_main():
             return
-        self.record.scalars(
-            self.iteration, values | getattr(self.net, "diagnostics", dict)() | {"skipped_steps": self.guard.skipped}
-        )
-        pace = steps * self.options.datasets["train"].batch_size / elapsed
+        lr, niter = self.optimizer.param_groups[0]["lr"], self.options.train.niter
+        now = {"lr": lr} | getattr(self.net, "diagnostics", dict)() | {"skipped_steps": self.guard.skipped}
+        self.record.scalars(self.iteration, values | now)
+        pace = self.options.datasets["train"].batch_size / seconds
         self.record.timing(self.iteration, {"patches_per_second": pace})
         losses = ", ".join(f"{name.removeprefix('loss/')} {values[name]:.4f}" for name in values if "loss/" in name)
-        bar.set_postfix_str(f"loss {values['loss/total']:.4f}, lr {values['lr']:.1e}, {pace:.1f} patches/s")
+        bar.set_postfix_str(f"loss {values['loss/total']:.4f}, lr {lr:.1e}, {pace:.1f} patches/s")
         log.info(
             "iteration %d/%d: %s, gradient norm %.2f, lr %.2e, %.1f patches/s, %s left",
-            *(self.iteration, self.options.train.niter, losses, values["gradient_norm"], values["lr"], pace),
-            tqdm.format_interval((self.options.train.niter - self.iteration) * elapsed / steps),
+            *(self.iteration, niter, losses, values["gradient_norm"], lr, pace),
+            tqdm.format_interval((niter - self.iteration) * seconds),
         )
 
     def validate(self, interrupt: Interrupt) -> None:
@@ -260,6 +258,7 @@ class Trainer:
                     "weights": self.weights(),
                     "last_good": None if self.last_good["iteration"] == self.iteration else self.last_good,
                     "guard": self.guard.state_dict(),
+                    "stretch": self.stretch.state_dict(),
                 }
             )
         log.info("iteration %d: saved to %s", self.iteration, self.experiment.folder)
@@ -275,6 +274,7 @@ class Trainer:
                     )
             self.load_weights(copy.deepcopy(state["weights"]))
             self.guard.load_state_dict(state["guard"])
+            self.stretch.load_state_dict(state.get("stretch", {"values": []}))  # older states have none
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"{path} does not fit this network; another name starts a new run: {reason}") from error

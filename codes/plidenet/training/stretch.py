@@ -1,0 +1,53 @@
+"""What the steps between two reports came to: means of their values, and their pace."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import fmean
+from typing import Any
+
+
+class Stretch:
+    """Collects what the steps since the last report gave: a single batch says little, their mean shows the run.
+
+    Values that are not finite, of steps that were skipped, count only where a stretch has no others. What is named is
+    what the last step had; a run that goes on with other losses may have begun the stretch with others.
+    """
+
+    def __init__(self) -> None:
+        self.values: list[dict[str, float]] = []
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Take the pace of the steps from here on."""
+        self.timed, self.since = 0, time.monotonic()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done inside takes none of the steps' time."""
+        began = time.monotonic()
+        yield
+        self.since += time.monotonic() - began
+
+    def add(self, values: dict[str, float]) -> None:
+        """Count a step, with its values by name."""
+        self.values.append(values)
+        self.timed += 1
+
+    def take(self) -> tuple[dict[str, float], float]:
+        """The means by name, and the seconds of a step; the next stretch begins."""
+        means = {}
+        for name, last in self.values[-1].items():
+            finite = [values[name] for values in self.values if math.isfinite(values.get(name, math.nan))]
+            means[name] = fmean(finite) if finite else last
+        seconds = (time.monotonic() - self.since) / self.timed
+        self.values = []
+        self.start_clock()
+        return means, seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"values": self.values}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.values = [{str(name): float(value) for name, value in step.items()} for step in state["values"]]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Make the README's figures from results: pictures side by side, the diagram of the network, PSNR against blur width
-and against cost, the curves of a training run, and compare.html, a page with before/after sliders. Without arguments:
+and against cost, the curves of training runs, and compare.html, a page with before/after sliders. Without arguments:
 of the weights that ship, on the demo's photographs, and of the runs that made them.
 """
 
@@ -13,7 +13,7 @@ from plidenet.cli import parser, run
 from plidenet.errors import UserError
 
 DEMO_RESULTS, DEMO_BENCHMARK = Path("results/demo_pretrained_x4"), Path("datasets/demo/setting1")
-SHIPPED_CURVES = Path("experiments/pretrained/PL_IDENet_E_x4_setting1.csv")
+SHIPPED_WEIGHTS = Path("experiments/pretrained")
 DEMO_IMAGES = ["sig2.6_astronaut:24,140", "sig2.0_chelsea:40,120"]
 DEMO_NOTE = (
     "The weights that ship: PL_IDENet_E, trained on two CPU cores in less than three hours and on a GPU in eight "
@@ -40,7 +40,7 @@ def main() -> None:
         help="what to show (default: two, their finest parts; the demo has its own)",
     )
     add("--published", default="Set14", metavar="SET", help="for PSNR against cost (default: Set14)")
-    add("--curves", type=Path, metavar="CSV", help="a run's curves.csv (default: the shipped weights')")
+    add("--curves", nargs="+", type=Path, metavar="CSV", help="runs' curves.csv (default: the shipped weights')")
     add("--note", help="beneath the page's title: which network this is")
     add("--save", type=Path, default=Path("assets"), metavar="DIR", help="folder to write to (default: assets)")
     options = arguments.parse_args()
@@ -65,7 +65,7 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     from plidenet.figures.page import draw_page, encode_webp
     from plidenet.figures.results import Folders, image_names, psnr_by_width, read_scene, spread
     from plidenet.figures.theme import THEMES
-    from plidenet.figures.training_curves import draw_training_curves, read_curves
+    from plidenet.figures.training_curves import draw_training_curves, read_curves, run_name
     from plidenet.figures.width_curves import draw_width_curves
 
     folders = Folders(options.ours, options.bicubic, options.benchmark, options.set, options.scale)
@@ -86,16 +86,16 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     if not measured:
         print(f"no PSNR against cost: {options.ours.parent} holds no comparison on {benchmark}")
 
-    log = options.curves or (SHIPPED_CURVES if options.ours == DEMO_RESULTS else None)
-    training = read_curves(log) if log else None
-    if training is None:
+    shipped = sorted(SHIPPED_WEIGHTS.glob("PL_IDENet*.csv")) if options.ours == DEMO_RESULTS else []
+    training = {run_name(file): read_curves(file) for file in options.curves or shipped}
+    if not training:
         print("no curves of training: --curves names a run's")
 
     by_width = {theme.name: draw_width_curves(*curves, theme) for theme in THEMES if all(curves)}
     for theme in THEMES:
         yield f"pipeline-{theme.name}.svg", draw_pipeline(theme).encode()
-        if training is not None:
-            yield f"training-{theme.name}.svg", draw_training_curves(training, theme).encode()
+        for name, log in training.items():
+            yield f"training_{name}-{theme.name}.svg", draw_training_curves(log, theme).encode()
         yield f"comparison-{theme.name}.webp", encode_webp(draw_comparison(shown, theme))
         if by_width:
             yield f"psnr_by_width-{theme.name}.svg", by_width[theme.name].encode()

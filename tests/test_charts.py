@@ -1,7 +1,9 @@
 """PSNR against blur width and against cost: where the numbers come from, and where their names stand."""
 
 import csv
+import math
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,7 +15,7 @@ from plidenet.figures.labels import place_labels
 from plidenet.figures.methods import Method, read_measured, read_published
 from plidenet.figures.results import psnr_by_width
 from plidenet.figures.theme import LIGHT
-from plidenet.figures.training_curves import draw_training_curves, read_curves, stretch_means
+from plidenet.figures.training_curves import draw_training_curves, read_curves, run_name, stretch_means
 from plidenet.figures.width_curves import draw_width_curves
 
 
@@ -50,9 +52,28 @@ def test_the_curves_of_training_end_at_the_last_validation(tmp_path):
         draw_training_curves({"lr": {1: 1e-4}}, LIGHT)
 
 
+def test_without_validation_the_losses_stand_alone_and_break_where_there_were_none():
+    total = dict.fromkeys(range(10, 100, 10), 1.0)
+    losses = {iteration: 0.04 for iteration in total if not 40 <= iteration <= 60}
+    svg = draw_training_curves({"loss/l1": losses, "loss/total": total}, LIGHT)
+    assert ("iteration" in texts(svg), "PSNR on Y (dB)" in texts(svg)) == (True, False)
+    line = re.search(r'id="curve-loss">\s*<path d="([^"]*)"', svg)[1]
+    assert (line.count("M"), line.count("L")) == (2, len(losses) - 2)
+
+
 def test_a_curve_is_drawn_as_the_means_of_its_stretches():
-    assert stretch_means({10: 1.0, 20: 3.0, 30: 5.0, 40: 9.0}, parts=2) == {15: 2.0, 35: 7.0}
-    assert stretch_means({10: 1.0, 20: 3.0}, parts=40) == {10: 1.0, 20: 3.0}
+    curve = {10: 1.0, 20: 3.0, 30: 5.0, 40: 9.0}
+    assert stretch_means(curve, stretch=2) == {15: 2.0, 35: 7.0}
+    assert stretch_means(curve, stretch=1, most=2) == {15: 2.0, 35: 7.0}
+    assert stretch_means(curve, stretch=1) == curve
+    assert stretch_means(curve, stretch=6) == {25: 4.5}
+    gap = stretch_means(curve | {20: math.nan, 50: math.nan, 60: math.nan}, stretch=3)
+    assert (gap[20], math.isnan(gap[50])) == (3.0, True)
+
+
+@pytest.mark.parametrize("path", ["experiments/PL_IDENet_x4/curves.csv", "pretrained/PL_IDENet_x4.csv"])
+def test_a_log_is_called_by_its_run(path):
+    assert run_name(Path(path)) == "PL_IDENet_x4"
 
 
 def test_published_methods_come_with_their_sources_numbers():

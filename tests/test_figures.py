@@ -28,7 +28,8 @@ from skimage import data
 NAMES = ("sig1.8_face", "sig2.6_face", "plain")
 SCORES = {"ours": (25.244, 0.7933), "bicubic": (24.343, 0.7640)}
 WIDTHS = {"ours": {1.8: 28.71, 2.6: 27.64}, "bicubic": {1.8: 27.92, 2.6: 26.33}}
-CHARTS = ("pipeline", "psnr_by_width", "psnr_by_cost", "training")
+CHARTS = ("pipeline", "psnr_by_width", "psnr_by_cost", "training_run", "training_longer_run")
+LOGS = ("run/curves.csv", "longer_run.csv")
 FILES = {f"{name}-{theme.name}.svg" for name in CHARTS for theme in THEMES}
 FILES |= {f"comparison-{theme.name}.webp" for theme in THEMES} | {"compare.html"}
 
@@ -64,7 +65,8 @@ def folder(tmp_path):
     rows = [*([*other, "", ""] for other in others), ["PL_IDENet_E", "measured", "27.06", 4385659, 19_200_000_000]]
     write_table(tmp_path / "results/comparison/table.csv", header, rows)
     curve = [[50, "loss/l1", 0.05], [100, "loss/l1", 0.04], [100, "val/Set5/psnr_y", 27.5]]
-    write_table(tmp_path / "curves.csv", ["iteration", "name", "value"], curve)
+    for log in LOGS:
+        write_table(tmp_path / log, ["iteration", "name", "value"], curve)
     return tmp_path
 
 
@@ -75,11 +77,11 @@ def folders(folder):
 
 @pytest.fixture
 def make_figures(run_script, folder):
-    def run(*more, curves="curves.csv"):
+    def run(*more, logs=LOGS):
         paths = {"ours": "results/ours", "bicubic": "results/bicubic", "benchmark": "benchmark", "save": "assets"}
-        paths |= {"curves": curves} if curves else {}
         arguments = [word for name, path in paths.items() for word in (f"--{name}", folder / path)]
-        return run_script("scripts/make_figures.py", *arguments, "--set", "Set5", *more)
+        curves = ["--curves", *(folder / log for log in logs)] if logs else []
+        return run_script("scripts/make_figures.py", *arguments, *curves, "--set", "Set5", *more)
 
     return run
 
@@ -118,7 +120,7 @@ def test_one_command_makes_every_figure_and_again_the_same_bytes(make_figures, f
 
 def test_what_cannot_be_drawn_is_left_out_and_said(make_figures, folder):
     (folder / "results/ours/widths.csv").unlink()
-    done = make_figures("--published", "DIV2KRK", curves=None)
+    done = make_figures("--published", "DIV2KRK", logs=())
     assert done.status == 0, done.err
     names = {path.name for path in (folder / "assets").iterdir()}
     assert names == {name for name in FILES if not name.startswith(("psnr_", "training"))}
@@ -283,10 +285,12 @@ def decode(source):
     return cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def test_every_picture_of_the_readme_is_there_and_small():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r'(?:src|srcset)="(assets/[^"]+)"|\]\((assets/[^)]+)\)', text))
-    files = {first or second for first, second in named}
-    assert len(files) >= 9
-    assert all((ROOT / file).is_file() for file in files)
-    assert sum(path.stat().st_size for path in (ROOT / "assets").iterdir()) < 3e6
+def test_the_pages_show_every_picture_that_is_there_and_they_are_small():
+    named = set()
+    for page in (ROOT / "README.md", ROOT / "experiments/pretrained/README.md"):
+        text = page.read_text(encoding="utf-8")
+        targets = re.findall(r'(?:src|srcset)="([^"]+)"|\]\(((?:\.\./)*assets/[^)]+)\)', text)
+        named |= {(page.parent / (first or second)).resolve() for first, second in targets}
+    there = set((ROOT / "assets").iterdir())
+    assert named == there
+    assert sum(path.stat().st_size for path in there) < 3e6

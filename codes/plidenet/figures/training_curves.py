@@ -1,19 +1,29 @@
 """How a training run went: its pixel loss and its validation, from the run's curves.csv."""
 
 import csv
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from plidenet.errors import UserError
 from plidenet.figures.charts import new_chart, to_svg
 from plidenet.figures.theme import Theme
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SIZE = (720, 240)  # points
-LOSS = "loss/l1"
+LOSS, TOTAL = "loss/l1", "loss/total"
 Curve = Mapping[int, float]  # value by iteration
+
+
+def run_name(path: Path) -> str:
+    """The run that a log is of: the folder of its `curves.csv`, or what else the file is called."""
+    return path.parent.name if path.name == "curves.csv" else path.stem
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
@@ -31,6 +41,8 @@ def read_curves(path: Path) -> dict[str, Curve]:
 def draw_training_curves(curves: Mapping[str, Curve], theme: Theme) -> str:
     """Mean absolute error of the training batches, and PSNR of the validation sets, against iterations, as SVG.
 
+    Without validation, the error alone. Where a run had other losses only, its line breaks.
+
     Args:
         curves: of one run, as `read_curves` gives them.
         theme: colors.
@@ -40,42 +52,62 @@ def draw_training_curves(curves: Mapping[str, Curve], theme: Theme) -> str:
     """
     if LOSS not in curves:
         raise UserError(f"the curves of the run have no {LOSS}")
-    figure, (left, right) = new_chart(theme, SIZE, columns=2, share_y=False)
-    from matplotlib.ticker import LogLocator
-
-    loss = curves[LOSS]
-    left.plot(list(loss), list(loss.values()), color=theme.line, linewidth=1, gid="curve-loss")
-    mean = stretch_means(loss)
-    left.plot(list(mean), list(mean.values()), color=theme.training, linewidth=2, gid="curve-loss-mean")
-    left.set_yscale("log")
-    left.yaxis.set_major_formatter("{x:g}")
-    left.yaxis.set_minor_locator(LogLocator(subs=[2, 5]))
-    left.yaxis.set_minor_formatter("{x:g}")
-    left.grid(axis="y", which="minor", color=theme.line, linewidth=0.7)
-    left.set_ylabel("L1 loss in training", labelpad=8)
-    for name, curve in curves.items():
-        if not (name.startswith("val/") and name.endswith("/psnr_y")):
-            continue
-        style: dict[str, Any] = {"linewidth": 2, "marker": "o", "markersize": 4, "clip_on": False}
-        right.plot(list(curve), list(curve.values()), color=theme.ours, gid=name, **style)
-        last, value = list(curve.items())[-1]
-        label = f"{name.split('/')[1]}  {value:.2f}"
-        place: dict[str, Any] = {"xytext": (0, 8), "textcoords": "offset points", "ha": "right"}
-        right.annotate(label, (last, value), annotation_clip=False, color=theme.ours, **place)
-    right.set_ylabel("PSNR on Y (dB)", labelpad=8)
-    right.margins(y=0.15)
-    for axes in (left, right):
+    losses = {iteration: curves[LOSS].get(iteration, math.nan) for iteration in curves.get(TOTAL, curves[LOSS])}
+    validations = {
+        name.split("/")[1]: curve
+        for name, curve in curves.items()
+        if name.startswith("val/") and name.endswith("/psnr_y")
+    }
+    figure, (left, *right) = new_chart(theme, SIZE, columns=2 if validations else 1, share_y=False)
+    draw_losses(left, losses, theme)
+    for axes in right:
+        draw_validations(axes, validations, theme)
+    for axes in (left, *right):
         axes.set_xlabel("iteration", labelpad=8)
         axes.set_xlim(0, max(map(max, curves.values())))
     return to_svg(figure)
 
 
-def stretch_means(curve: Curve, parts: int = 40) -> Curve:
-    """Means over consecutive stretches of a curve, at most `parts` of them, each at the middle of its stretch."""
+def draw_losses(axes: "Axes", losses: Curve, theme: Theme) -> None:
+    """The losses thin, their means thick, on a logarithmic axis."""
+    from matplotlib.ticker import LogLocator
+
+    means = stretch_means(losses)
+    axes.plot(list(losses), list(losses.values()), color=theme.line, linewidth=1, gid="curve-loss")
+    axes.plot(list(means), list(means.values()), color=theme.training, linewidth=2, gid="curve-loss-mean")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=[2, 5]))
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.grid(axis="y", which="minor", color=theme.line, linewidth=0.7)
+    axes.set_ylabel("L1 loss in training", labelpad=8)
+
+
+def draw_validations(axes: "Axes", validations: Mapping[str, Curve], theme: Theme) -> None:
+    """PSNR by the names of the sets, which stand with their last values at the ends of the lines."""
+    style: dict[str, Any] = {"color": theme.ours, "linewidth": 2, "marker": "o", "markersize": 4, "clip_on": False}
+    place: dict[str, Any] = {"xytext": (0, 8), "textcoords": "offset points", "ha": "right"}
+    for name, curve in validations.items():
+        axes.plot(list(curve), list(curve.values()), gid=name, **style)
+        end = list(curve.items())[-1]
+        axes.annotate(f"{name}  {end[1]:.2f}", end, annotation_clip=False, color=theme.ours, **place)
+    axes.set_ylabel("PSNR on Y (dB)", labelpad=8)
+    axes.margins(y=0.15)
+
+
+def stretch_means(curve: Curve, stretch: int = 6, most: int = 40) -> Curve:
+    """Means over consecutive stretches of a curve, each at the middle of its stretch.
+
+    Args:
+        curve: NaN where there is no value; NaN too is the mean of a stretch of which half is missing.
+        stretch: points in each, at least, unless the curve has fewer.
+        most: how many stretches at most.
+    """
     points = list(curve.items())
-    starts = sorted({len(points) * part // parts for part in range(parts + 1)})
+    parts = max(1, min(most, len(points) // stretch))
     means = {}
-    for start, end in pairwise(starts):
+    for start, end in pairwise(len(points) * part // parts for part in range(parts + 1)):
         iterations, values = zip(*points[start:end], strict=True)
-        means[sum(iterations) // len(iterations)] = sum(values) / len(values)
+        known = [value for value in values if not math.isnan(value)]
+        means[sum(iterations) // len(iterations)] = fmean(known) if 2 * len(known) > len(values) else math.nan
     return means

@@ -1,13 +1,12 @@
 """PSNR against blur width and against cost: where the numbers come from, and where their names stand."""
 
-import csv
 import math
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from figures_setup import texts, write_table
 from plidenet.errors import UserError
 from plidenet.evaluation.comparison import MEASURED
 from plidenet.figures.cost_chart import draw_cost_chart
@@ -17,16 +16,6 @@ from plidenet.figures.results import psnr_by_width
 from plidenet.figures.theme import LIGHT
 from plidenet.figures.training_curves import draw_training_curves, read_curves, run_name, stretch_means
 from plidenet.figures.width_curves import draw_width_curves
-
-
-def write_table(path, header, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
-
-
-def texts(svg):
-    return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_the_curves_run_through_the_csvs_numbers(tmp_path):

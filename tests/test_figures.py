@@ -1,16 +1,15 @@
 """The README's figures: made of synthetic results through the command line, and their parts alone."""
 
 import base64
-import csv
 import re
 import sys
 from html.parser import HTMLParser
-from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
+from figures_setup import texts, write_table
 from plidenet.data.images import write_image
 from plidenet.degradation import imresize, isotropic_gaussian
 from plidenet.errors import UserError
@@ -32,12 +31,6 @@ CHARTS = ("pipeline", "psnr_by_width", "psnr_by_cost", "training_run", "training
 LOGS = ("run/curves.csv", "longer_run.csv")
 FILES = {f"{name}-{theme.name}.svg" for name in CHARTS for theme in THEMES}
 FILES |= {f"comparison-{theme.name}.webp" for theme in THEMES} | {"compare.html"}
-
-
-def write_table(path, header, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
 
 
 @pytest.fixture
@@ -102,10 +95,6 @@ class Tags(HTMLParser):
 
     def all(self, kind, /, **attributes):
         return [found for tag, found in self.tags if tag == kind and attributes.items() <= found.items()]
-
-
-def texts(svg):
-    return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_one_command_makes_every_figure_and_again_the_same_bytes(make_figures, folder):

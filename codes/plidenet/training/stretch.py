@@ -11,8 +11,8 @@ from typing import Any
 class Stretch:
     """Collects what the steps since the last report gave: a single batch says little, their mean shows the run.
 
-    Values that are not finite, of steps that were skipped, count only where a stretch has no others. What is named is
-    what the last step had; a run that goes on with other losses may have begun the stretch with others.
+    Values that are not finite, of steps that were skipped, count only where a stretch has no others. The names are
+    the last step's: a run that goes on with other losses may have begun the stretch with others.
     """
 
     def __init__(self) -> None:

@@ -81,6 +81,7 @@ def torchrun(command):
 @pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(run):
     setting = ("network_G.setting.drop_path=0", "train.niter=5", "train.lr_G=1e-4", "data.cache=ram")
+    setting += ("datasets.train.GT_size=40", "train.refine_crop=32")
     run.train("name=one", *setting)
     status, output = torchrun(run.command("name=two", *setting)[1:])
     assert status == 0, output

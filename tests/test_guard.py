@@ -179,3 +179,12 @@ def test_a_run_that_goes_on_with_another_validation_does_not_take_it_for_a_colla
     validate_with(monkeypatch, [25.0])
     run.train("train.niter=2")
     assert run.trainer("path.resume_state=auto", changed).best_psnr == best
+
+
+def test_a_run_that_goes_on_from_anothers_state_gets_best_weights_of_its_own(run, monkeypatch):
+    validate_with(monkeypatch, [25.0, 24.0])
+    run.train("train.niter=2")
+    state = run.folder / "experiments/run/training_states/../training_states/2.state"
+    assert run.trainer(f"path.resume_state={state}").best_psnr == 25
+    run.train("name=other", f"path.resume_state={state}", "train.niter=3")
+    assert (run.folder / "experiments/other/models/best_G.pth").exists()

@@ -8,7 +8,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 from plidenet.data import images
 from plidenet.data.images import (
     decode_image,
@@ -138,6 +138,15 @@ def test_the_exif_orientation_is_applied_to_the_pixels_and_to_the_size(saved, ex
     assert image_size(path) == image.shape[:2] == ((80, 64) if orientation > 4 else (64, 80))
 
 
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp"])
+def test_an_orientation_outside_exif_is_passed_over(saved, extension):
+    xmp = b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    path = saved(f"a.{extension}", encoded(PHOTOGRAPH, extension, xmp=xmp, pnginfo=text))
+    assert image_size(path) == read_image(path).shape[:2] == (64, 80)
+
+
 FILES = {
     "png": encoded(PHOTOGRAPH, "png"),
     "jpg": encoded(PHOTOGRAPH, "jpg"),
@@ -179,10 +188,12 @@ def test_the_end_of_a_jpeg_thumbnail_does_not_pass_for_the_end_of_the_image(save
     refused(saved("cut.jpg", whole[:-100]))
 
 
-def test_bytes_behind_the_end_of_a_jpeg_do_not_matter(saved):
-    np.testing.assert_array_equal(
-        read_image(saved("a.jpg", FILES["jpg"] + b"trailing" * 20)), read_image(saved("b.jpg", FILES["jpg"]))
-    )
+@pytest.mark.parametrize("name", ["jpg", "progressive.jpg"])
+def test_bytes_behind_a_jpeg_or_between_its_segments_do_not_matter(saved, name):
+    jpeg, plain = FILES[name], read_image(saved("plain.jpg", FILES[name]))
+    filled = jpeg.replace(b"\xff\xdb", b"\xff\xff\xff\xdb")
+    for changed in (jpeg + b"trailing" * 20, jpeg + b"\xff\xd9 a video \xff\xda" * 20, filled):
+        np.testing.assert_array_equal(read_image(saved("changed.jpg", changed)), plain)
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", bytes(1000)], ids=["empty", "text", "zeros"])

@@ -74,6 +74,18 @@ def test_command_line_assignments_replace_add_and_remove(load):
     assert load(MINIMAL, "crop_border=0", "crop_border=").border == 4
 
 
+def test_what_is_not_there_can_be_left_out_but_must_be_called_right(load, caplog):
+    setting = "network_G.setting"
+    options = load(MINIMAL, "train.niter=", "path.pretrain_model_G=", "guard=", f"{setting}.depths=", f"{setting}.a.b=")
+    assert options.train == load(MINIMAL).train and options.network_setting == {"scale": 4, "a": {}}
+    assert "some.yml: there is no network_G.setting.depths to leave out" in caplog.text
+    assert list(load(MINIMAL, "datasets.tset1=").datasets) == ["test1"]
+    assert "some.yml: there is no datasets.tset1 to leave out" in caplog.text
+    for misspelt in ("nmae", "path.pretrain_modelG", "datasets.test1.dataroot"):
+        with pytest.raises(UserError, match=f"unknown field {misspelt}; did you mean"):
+            load(MINIMAL, f"{misspelt}=")
+
+
 @pytest.mark.parametrize("empty", ["path:", "path: ~", "path: {}"])
 def test_an_assignment_fills_an_empty_section(load, empty):
     options = load(f"{MINIMAL}{empty}\n", "path.strict_load=false", "network_G.setting.depths=[1]")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from functools import partial
 from itertools import islice
 
@@ -67,6 +68,14 @@ def test_only_the_newest_states_are_kept(run):
     run.train("logger.save_checkpoint_freq=1", "logger.keep=2")
     states = {path.name for path in (run.folder / "experiments/run/training_states").iterdir()}
     assert states == {"5.state", "6.state"}
+
+
+def test_copies_beside_the_states_are_neither_read_nor_removed(run):
+    run.train("train.niter=2")
+    states = run.folder / "experiments/run/training_states"
+    shutil.copy(states / "2.state", states / "2_copy.state")
+    assert run.train("path.resume_state=auto", "train.niter=4", "logger.keep=1").iteration == 4
+    assert {path.name for path in states.iterdir()} == {"4.state", "2_copy.state"}
 
 
 def test_an_earlier_run_of_the_same_name_is_moved_aside(run):

@@ -175,6 +175,17 @@ def test_the_scale_is_halved_and_the_grid_made_finer_at_once(halved, blank):
     torch.testing.assert_close(dict(at_once.state_dict()), dict(one_by_one.state_dict()))
 
 
+def test_a_network_whose_options_name_its_grid_starts_from_the_other(tiny_network, blank, tmp_path):
+    source = tiny_network("PL_IDENet_E", scale=2)
+    save_checkpoint(tmp_path / "E.pth", params=source.state_dict())
+    network = f"network_G={{which_model_G: PL_IDENet, setting: {json.dumps({**TINY, 'unshuffle': 1})}}}"
+    options = load_options(X2, [network, "path.pretrain_scale=", "path.pretrain_network=PL_IDENet_E"])
+    started, expected = blank("PL_IDENet", 2), blank("PL_IDENet", 2)
+    load_start(started, tmp_path / "E.pth", options)
+    transfer(source, expected)
+    assert_identical(dict(started.state_dict()), dict(expected.state_dict()))
+
+
 @pytest.mark.parametrize(
     ("name", "start", "message"),
     [

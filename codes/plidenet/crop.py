@@ -1,8 +1,9 @@
 """The crop of its images that a training step refines."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
+import numpy as np
 from torch import Tensor
 
 
@@ -23,14 +24,19 @@ class Crop(NamedTuple):
         return images.narrow(-2, self.top, self.side).narrow(-1, self.left, self.side)
 
 
-def random_crop(side: int, height: int, width: int) -> Crop:
-    """A crop at the beginning, in the middle or at the end of each axis of images of height x width.
+def random_crop(side: int | None, size: Sequence[int], seed: Sequence[int]) -> Crop | None:
+    """A crop at the beginning, in the middle or at the end of each axis of images; None where there is no side.
+
+    Args:
+        side: of the crop.
+        size: height and width of the images.
+        seed: decides everything, so that all processes crop alike.
 
     So the refinement meets the borders of images, where the deconvolution is at its worst, as well as what lies
     between: with the middle alone, it came out 2 dB worse in a frame of six pixels than with whole images.
     """
-    top, left = (
-        step * (length - side) // 2
-        for step, length in zip(torch.randint(3, (2,)).tolist(), (height, width), strict=True)
-    )
+    if side is None:
+        return None
+    steps = np.random.default_rng(seed).integers(3, size=2).tolist()
+    top, left = (step * (length - side) // 2 for step, length in zip(steps, size, strict=True))
     return Crop(top, left, side)

@@ -19,6 +19,7 @@ from plidenet.names import suggest
 
 log = logging.getLogger(__name__)
 MAX_FLOAT = sys.float_info.max
+ABSENT = object()  # the value of a field to leave out that the file does not have: its name must be right, all the same
 
 
 def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
@@ -107,7 +108,8 @@ class _Reader:
         for name, value in content.items():
             field = f"{where}.{name}" if where else name
             if name in known:
-                values[name] = self.convert(hints[name], value, field)
+                if value is not ABSENT:
+                    values[name] = self.convert(hints[name], value, field)
             elif name in accepted:
                 log.info("%s: %s is ignored: %s", self.file.name, field, accepted[name])
             else:
@@ -152,9 +154,11 @@ class _Reader:
         if origin is not None and issubclass(origin, Mapping):
             if not isinstance(value, Mapping):
                 raise self.error(where, f"must be a section with fields, not {_show(value)}")
+            for key in (key for key, entry in value.items() if entry is ABSENT):
+                log.warning("%s: there is no %s.%s to leave out", self.file.name, where, key)
             inner_kind = arguments[1]
-            if dataclasses.is_dataclass(inner_kind):  # val: ~ is no data set
-                value = {k: v for k, v in value.items() if v is not None}
+            nothing = (ABSENT, None) if dataclasses.is_dataclass(inner_kind) else (ABSENT,)  # val: ~ is no data set
+            value = {k: v for k, v in value.items() if v not in nothing}
             return MappingProxyType({k: self.convert(inner_kind, v, f"{where}.{k}") for k, v in value.items()})
         if kind is Any:
             return _freeze(value)
@@ -199,8 +203,8 @@ def _override(content: dict[str, Any], assignment: str) -> None:
             raise UserError(f"'{assignment}': {section} is no section")
     if text:
         content[last] = value
-    else:
-        content.pop(last, None)
+    elif content.pop(last, ABSENT) is ABSENT:
+        content[last] = ABSENT
 
 
 def _project_root(file: Path) -> Path:
@@ -210,7 +214,7 @@ def _project_root(file: Path) -> Path:
 
 def _freeze(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return MappingProxyType({key: _freeze(entry) for key, entry in value.items()})
+        return MappingProxyType({key: _freeze(entry) for key, entry in value.items() if entry is not ABSENT})
     if isinstance(value, list):
         return tuple(_freeze(entry) for entry in value)
     return value.value if isinstance(value, Written) else value

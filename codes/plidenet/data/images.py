@@ -20,6 +20,7 @@ EXIF_ORIENTATION, EXIF_TRANSPOSED = 274, (5, 6, 7, 8)
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
 MAX_PIXELS = 2 * (2**30 // 12)  # 179 million, as for Pillow: a small file can claim any size
 MAX_BYTES = 2**31 - 1  # of a file
+JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xda", b"\xff\xd9"
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 silence = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
@@ -122,6 +123,8 @@ def _header(file: BinaryIO) -> tuple[int, int]:
             width, height = image.size
             if isinstance(image, TiffImageFile):  # whose size some versions of Pillow have turned already
                 width, height = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
+            for xmp in ("xmp", "XML:com.adobe.xmp"):  # where Pillow looks for an orientation, and OpenCV does not
+                image.info.pop(xmp, None)
             exif = Image.Image.getexif(image)  # the method that PNG overrides decodes the whole image first
             transposed = exif.get(EXIF_ORIENTATION) in EXIF_TRANSPOSED
     if width * height > MAX_PIXELS:
@@ -136,8 +139,19 @@ def _is_damaged(data: bytes) -> bool:
     """
     if data.startswith(PNG_START[:4]):
         return not _is_whole_png(memoryview(data))
-    if data.startswith(b"\xff\xd8"):
-        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")  # a thumbnail's end comes before the scan
+    if data.startswith(JPEG_START):
+        return not _is_whole_jpeg(data)
+    return False
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether a JPEG's first scan is followed by an end; thumbnails, which have their own, lie in segments before."""
+    at = 2
+    while (at := data.find(b"\xff", at)) >= 0:
+        marker = data[at + 1 : at + 2]
+        if marker == JPEG_SCAN:
+            return data.find(JPEG_END, at) >= 0
+        at += 1 if marker == b"\xff" else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return False
 
 

@@ -96,8 +96,13 @@ class Experiment:
         log.info("no training state in %s: this is a fresh start", self.states)
         return None
 
+    def owns(self, state: Path) -> bool:
+        """Whether a training state is one of this run's."""
+        return state.resolve().parent == self.states.resolve()
+
     def _newest_states(self) -> list[Path]:
-        return sorted(self.states.glob("[0-9]*.state"), key=lambda path: int(path.stem), reverse=True)
+        states = (path for path in self.states.glob("*.state") if path.stem.isdecimal())  # not 5000_copy.state
+        return sorted(states, key=lambda path: int(path.stem), reverse=True)
 
 
 def load_state(path: Path) -> dict[str, Any]:

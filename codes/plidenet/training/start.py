@@ -29,7 +29,10 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
     name, scale = options.path.pretrain_network or own[0], options.path.pretrain_scale or own[1]
     if (name, scale) == own:
         return load_checkpoint(net, path, options.path.strict_load)
-    source = build_network(name, **{**options.network_setting, "scale": scale})
+    setting = {**options.network_setting, "scale": scale}
+    if name != own[0]:
+        setting.pop("unshuffle", None)  # in which the two networks differ
+    source = build_network(name, **setting)
     refusal = f"{own[0]} x{own[1]} cannot start from weights of {name} x{scale}"
     if not (isinstance(source, PLIDENet) and isinstance(net, PLIDENet)):
         raise UserError(refusal)

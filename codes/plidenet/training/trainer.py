@@ -158,7 +158,7 @@ class Trainer:
         self.net.train()
         hr = to_float(batch["gt"], self.device)
         lr = to_float(batch["lq"], self.device) if "lq" in batch else self.degrade(hr, self.iteration)[0]
-        crop = None if options.refine_crop is None else random_crop(options.refine_crop, *hr.shape[-2:])
+        crop = random_crop(options.refine_crop, hr.shape[-2:], seed=(self.seed, self.iteration))
 
         self.optimizer.zero_grad(set_to_none=True)
         seen = []
@@ -289,8 +289,8 @@ class Trainer:
         differences = describe_differences(self.options, map(str, state["options"]))
         for line in differences:
             log.warning("not as it was when that state was saved: %s", line)
-        if measures_anew(differences) and self.best_psnr > -math.inf:
-            log.warning("validation is another: the best so far, %.3f dB, counts no longer", self.best_psnr)
+        if self.best_psnr > -math.inf and (measures_anew(differences) or not self.experiment.owns(path)):
+            log.warning("validation or folder is another: the best so far, %.3f dB, counts no longer", self.best_psnr)
             self.best_psnr = -math.inf
 
     def _save_weights(self, *names: str) -> None:

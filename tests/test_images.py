@@ -125,7 +125,7 @@ def test_16_bits_become_8(tmp_path, extension, pixels):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
+@pytest.mark.parametrize("extension", ["jpg", "png", "tif", "webp"])  # webp: since OpenCV 4.13
 def test_the_exif_orientation_is_applied_to_the_pixels_and_to_the_size(saved, extension, orientation):
     exif = Image.Exif()
     exif[images.EXIF_ORIENTATION] = orientation

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import Harm
 from plidenet import load_checkpoint
+from plidenet.archs.layout import describe_layout
 from plidenet.checkpoint import read_weights, save_checkpoint
 from plidenet.errors import UserError
 from released_weights import blank_network, released_state
@@ -232,6 +233,11 @@ def test_what_is_no_state_dict_of_tensors_is_refused(tiny_network, file, content
     assert "is not a checkpoint" in refusal(tiny_network(scale=2), file(content))
 
 
+def test_a_training_state_is_told_from_weights(tiny_network, file):
+    state = {"iteration": 1, "best_psnr": 0.0, "options": [], "weights": {}, "guard": {}, "last_good": None}
+    assert "is a training state: weights are in the folder `models`" in refusal(tiny_network(scale=2), file(state))
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos")])
 def test_a_failed_save_leaves_the_older_file_and_nothing_else(tiny_network, tmp_path, monkeypatch, error):
     net, path = tiny_network(scale=2), tmp_path / "weights.pth"
@@ -247,3 +253,25 @@ def test_a_failed_save_leaves_the_older_file_and_nothing_else(tiny_network, tmp_
         save_checkpoint(path, params=other(net.state_dict()))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["PL_IDENet", "PL_IDENet_E"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_weights_of_a_kindred_network_are_told_by_name_and_scale(tiny_network, file, name, scale):
+    content = {"params": copied(tiny_network(name, scale=scale))}
+    other = {"PL_IDENet": "PL_IDENet_E", "PL_IDENet_E": "PL_IDENet"}[name]
+    message = refusal(tiny_network(other, scale=4), file(content))
+    assert f"it looks like weights of {name} x{scale}, the network is {other} x4; " in message
+
+
+def test_where_both_are_of_one_name_and_scale_only_the_shapes_are_told(tiny_network, file):
+    message = refusal(tiny_network(scale=2), file({"params": copied(tiny_network(scale=2, embed_dim=16))}))
+    assert "looks like" not in message and "other shapes" in message
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (8, 0, 3, 3), (8, 5, 3, 3)])
+def test_odd_shapes_look_like_no_network(shape):
+    assert describe_layout({"refinement.conv_first.weight": torch.zeros(shape)}) is None
+    stage = {"upsampler.stages.0.weight": torch.zeros(16, 4, 3, 3)}
+    assert describe_layout({**stage, "refinement.conv_first.weight": torch.zeros(shape)}) is None
+    assert describe_layout({**stage, "refinement.conv_first.weight": torch.zeros(8, 12, 3, 3)}) == "PL_IDENet_E x2"

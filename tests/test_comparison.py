@@ -1,6 +1,7 @@
 """test/test.py --compare: several networks and published ones in one table; notes and kernel widths beneath it."""
 
 import csv
+import hashlib
 import json
 import re
 from statistics import fmean, median
@@ -58,14 +59,15 @@ def test_measured_and_published_methods_stand_in_one_table(bench, options, run_s
     assert [line["method"] for line in lines] == [row[0] for row in rows]
 
 
-def test_each_measured_row_agrees_with_the_networks_own_tables(bench, options, run_script):
+def test_each_measured_row_agrees_with_the_networks_own_tables(bench, options, run_script, weights):
     compare(run_script, bench.options("bicubic"), options)
     for line, name in zip(bench.table("comparison/table.csv")[-2:], ("bicubic", "ours"), strict=True):
         (own,) = bench.table(f"{name}/table.csv")
         assert {metric: line[f"Set5_{metric}"] for metric in METRICS} == {metric: own[metric] for metric in METRICS}
         seconds = [float(image["seconds"]) for image in bench.table(f"{name}/Set5.csv")]
         assert float(line["seconds"]) == pytest.approx(median(seconds), abs=6e-4)
-    assert (bench.folder / "results/ours/table.md").exists()
+    line = f"- weights: {weights.name}, sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()}."
+    assert line in bench.text("ours/table.md") and "sha256" not in bench.text("bicubic/table.md")
 
 
 def test_size_and_arithmetic_are_those_of_the_network(bench, options, run_script, tiny_network):
@@ -86,6 +88,7 @@ def test_the_notes_tell_degradation_crop_colour_and_widths(bench, run_script):
     assert "at scale 2, on the luma of BT.601" in text
     assert "2 pixels cropped from each side" in text
     assert "Set5: 16 images; Gaussian8: isotropic Gaussian kernels 21x21, widths 0.8, 0.9143, 1.0286" in text
+    assert "Set5: NOT THE WHOLE SET, 16 images; theirs are 40." in text and "Plain: NOT" not in text
     assert "Plain: 16 images; MATLAB's bicubic downsampling without blur: not a blind benchmark" in text
     assert "bicubic interpolation is left out: that is on full-range luma without crop" in text
     assert "Set5: 16 images; Gaussian8" in bench.text("bicubic/table.md")

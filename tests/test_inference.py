@@ -164,3 +164,18 @@ def test_folders_of_the_command_line_are_those_of_the_shell_and_the_weights_thos
     )
     assert ended.status == 0, ended.err
     assert len(list((tmp_path / "test/out").glob("*.png"))) == len(photographs[1])
+
+
+def test_images_that_cannot_be_restored_are_passed_over_and_told_at_the_end(
+    write_options, run_script, tmp_path, photographs, weights
+):
+    folder, images = photographs
+    (folder / "alpha.png").write_bytes(b"no image")
+    Image.new("RGB", (15, 40)).save(folder / "palette.png")
+    arguments = ["-output_dir", tmp_path / "out", "--weights", weights, "-input_dir"]
+    ended = run_script("test/inference.py", "-opt", write_options(network_G=LEARNED), *arguments, folder)
+    assert ended.status == 2
+    assert "2 of 10 images were not restored; the first: " in ended.err
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == images.keys() - {"alpha", "palette"}
+    ended = run_script("test/inference.py", "-opt", write_options(network_G=LEARNED), *arguments, folder / "alpha.png")
+    assert re.search(r"^error: \S*alpha.png is not an image", ended.err, re.MULTILINE)

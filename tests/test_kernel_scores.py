@@ -40,6 +40,13 @@ def test_the_true_kernel_has_no_error_and_gives_the_lr_image_again(pair):
     assert score.lr_psnr > 60, "but for single pixels that float32 rounds the other way"
 
 
+def test_an_lr_image_that_is_made_again_exactly_leaves_the_mean_finite():
+    flat = torch.full((3, 96, 64), 100, dtype=torch.uint8)
+    kernel = isotropic_gaussian(21, 2.0)
+    score = score_kernel(kernel, kernel, flat, flat[:, ::4, ::4])
+    assert score.lr_psnr == pytest.approx(20 * math.log10(255) + 10 * math.log10(24 * 16)), "one pixel, off by one"
+
+
 def test_lr_images_downsampled_directly_are_made_again_directly(pair):
     hr, _ = pair
     kernel = isotropic_gaussian(21, 2.0)

@@ -10,7 +10,7 @@ from plidenet.crop import Crop
 from plidenet.degradation import degrade, isotropic_gaussian
 from plidenet.errors import UserError
 from plidenet.losses import LOSSES, Restoration, build_losses, total_loss
-from plidenet.training.schedules import SCHEDULES, learning_rate
+from plidenet.training.schedules import SCHEDULES, learning_rate, warn_of_long_warm_up
 from scipy import ndimage
 from skimage import data
 
@@ -239,6 +239,14 @@ def test_the_warm_up_climbs_in_equal_steps_to_the_full_rate(scheme):
     assert learning_rate(options, 10) == pytest.approx(1e-3)
     if scheme == "CosineAnnealingLR":
         assert learning_rate(options, 55) == pytest.approx(5e-4)
+
+
+@pytest.mark.parametrize(("niter", "told"), [(11, False), (10, True), (4, True)])
+def test_a_run_that_ends_before_its_warm_up_is_told_of(caplog, niter, told):
+    warn_of_long_warm_up(Train(niter=niter, lr_G=1e-3, warmup_iter=10))
+    assert bool(caplog.text) is told
+    if niter == 4:
+        assert "the learning rate ends at 4.0e-04, not 1.0e-03: train.warmup_iter is 10, train.niter 4" in caplog.text
 
 
 @pytest.mark.parametrize("warmup", [-1, 0])

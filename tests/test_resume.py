@@ -14,7 +14,7 @@ from conftest import ROOT
 from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training import Trainer
-from training_setup import AUTO, Run, assert_same_end, crash_before
+from training_setup import AUTO, Run, assert_identical, assert_same_end, crash_before
 
 # The training program, killed by SIGKILL in the middle of writing the state of iteration 4.
 KILLED_WHILE_SAVING = """
@@ -115,6 +115,18 @@ def test_options_that_changed_since_the_state_are_named(run, caplog):
     with caplog.at_level("WARNING", "plidenet"):
         run.trainer(AUTO, "train.niter=2", "train.lr_G=0.5")
     assert "not as it was when that state was saved: train.lr_G: 0.5" in caplog.text
+
+
+def test_weights_to_start_from_do_not_pass_for_taken_where_a_run_goes_on(run, caplog):
+    start = run.folder / "experiments/run/models/latest_G.pth"
+    run.train("train.niter=2")
+    with caplog.at_level("INFO", "plidenet"):
+        resumed = run.trainer(AUTO, "train.niter=2", f"path.pretrain_model_G={start}")
+        assert "tensors taken" not in caplog.text
+        run.trainer("name=other", AUTO, f"path.pretrain_model_G={start}")
+    assert_identical(dict(resumed.net.state_dict()), run.state("run", 2)["weights"]["net"])
+    assert "the weights are those of the state: another name starts a run from path.pretrain_model_G" in caplog.text
+    assert f"{start}: own format, params_ema" in caplog.text
 
 
 def test_options_of_the_optimizer_are_those_of_the_resumed_run(run):

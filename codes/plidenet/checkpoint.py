@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from plidenet import released_format
+from plidenet.archs.layout import describe_layout
 from plidenet.errors import UserError
 from plidenet.files import replacing
 
@@ -87,6 +88,8 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
 def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, str, list[str]]:
     """Read a file of weights: (state dict under this project's names, format, which weights, ignored keys)."""
     content = load_tensors(path)
+    if {"iteration", "guard"} <= content.keys():
+        raise UserError(f"{path} is a training state: weights are in the folder `models` of its run")
     weights = next((name for name in ("params_ema", "params", "state_dict") if name in content), "")
     state = content[weights] if weights else content
     if not isinstance(state, Mapping) or not state or not all(map(_is_entry, state.items())):
@@ -183,7 +186,10 @@ def _disagreement(
     own: Mapping[str, Tensor], state: Mapping[str, Tensor], absent: list[str], unknown: list[str], misfits: list[str]
 ) -> str:
     shapes = [f"{name} is {_kind(state[name], own[name])}, not {_kind(own[name], state[name])}" for name in misfits]
-    parts = [("other shapes: ", shapes), ("missing: ", absent), ("unknown: ", unknown)]
+    theirs, ours = describe_layout(state), describe_layout(own)
+    differ = theirs and ours and theirs != ours
+    origin = [f"it looks like weights of {theirs}, the network is {ours}"] if differ else []
+    parts = [("", origin), ("other shapes: ", shapes), ("missing: ", absent), ("unknown: ", unknown)]
     return "; ".join(title + _some(names) for title, names in parts if names)
 
 

@@ -89,7 +89,7 @@ def load_network(options: Options, weights: Path | None = None) -> nn.Module:
         if weights is None and not path.is_file():
             hint = "path.pretrain_model_G names the weights: your run's best_G.pth, for example"
             raise UserError(f"no checkpoint at {path}; {hint}")
-        log.info("%s", load_checkpoint(net, path, options.path.strict_load))
+        log.info("%s: %s", path, load_checkpoint(net, path, options.path.strict_load))
     elif any(True for _ in net.parameters()):
         raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G")
     return net

@@ -1,7 +1,7 @@
 """One table of several networks, with published ones beside: a row for each method, a column for each data set."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.candidate import Candidate
 from plidenet.evaluation.markup import NONE, latex, markdown, write_csv
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
-from plidenet.evaluation.published import PublishedMethod, published_methods
+from plidenet.evaluation.published import PublishedMethod, published_images, published_methods
 from plidenet.evaluation.tables import COLUMNS, METRICS, clear_tables, format_score, mean_score
 
 MEASURED = "measured"
@@ -98,7 +98,7 @@ def label(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def footnotes(
-    labels: Sequence[str], measurements: Sequence[Measurement], sets: Iterable[MeasuredSet], published: bool
+    labels: Sequence[str], measurements: Sequence[Measurement], sets: Collection[MeasuredSet], published: bool
 ) -> list[str]:
     """The lines under the table."""
     options, cost = measurements[0].options, measurements[0].cost
@@ -116,6 +116,10 @@ def footnotes(
             "- Other rows: as the source prints them, with multiply-adds counted in its own way. Its row of "
             "bicubic interpolation is left out: that is on full-range luma without crop, the others on Y, cropped."
         )
+        for one in sets:
+            theirs = published_images(one.name, one.conditions.setting)
+            if theirs not in (None, len(one.results)):
+                lines.append(f"- {one.name}: NOT THE WHOLE SET, {len(one.results)} images; theirs are {theirs}.")
     else:
         lines.append("- There are no published scores on these sets with these degradations and this crop.")
     return lines

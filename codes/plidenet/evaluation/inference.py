@@ -31,8 +31,9 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         weights: instead of the option file's.
 
     Raises:
-        UserError: missing weights or images, unreadable, too small or too large ones, or an image in the way in
-            `target`: one to restore, or one that was not restored by an earlier call, for no kernel lies beside it.
+        UserError: missing weights or images, an image in the way in `target` (one to restore, or one that was not
+            restored by an earlier call, for no kernel lies beside it), or, when all others are restored, unreadable,
+            too small or too large images.
     """
     single = source.is_file()
     files = {source.stem: source} if single else named_images(source)
@@ -44,8 +45,17 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         raise UserError(f"{strange} exists, and no kernel of its restoration with it: choose another folder for output")
     device = choose_device(options)
     net = as_tested(load_network(options, weights), options).to(device).eval()
+    failures = []
     for name, file in progress(share, source.name):
-        image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
-        with advising_tiles():
-            save(restore(net, image, device, name), {})
+        try:
+            image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
+            with advising_tiles():
+                save(restore(net, image, device, name), {})
+        except UserError as error:
+            if single:
+                raise
+            log.warning("passed over: %s", error)
+            failures.append(str(error))
     log.info("results are in %s", target)
+    if failures:
+        raise UserError(f"{len(failures)} of {len(share)} images were not restored; the first: {failures[0]}")

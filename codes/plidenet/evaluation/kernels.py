@@ -25,7 +25,7 @@ NOTE = (
     "Estimated against true kernels, mean over the images. kernel_psnr in dB with peak 1, of kernels that sum to 1; "
     "kernel_l1 the sum of absolute differences, 0 to 2; kernel_shift the distance of the centers of mass in HR pixels; "
     "lr_psnr in dB on Y, without crop, of the LR image made again from the HR image and the estimated kernel (blur, "
-    "the set's downsampling, 8 bits), where those are known."
+    "the set's downsampling, 8 bits), where those are known; at most as if one pixel were off by one level."
 )
 
 
@@ -101,7 +101,8 @@ def score_kernel(
     if hr is not None and downsample is not None:
         kernel, scale = estimated.to(hr.device), hr.shape[-1] // lr.shape[-1]
         rebuilt = degrade(hr[None].float() / 255, kernel, scale, downsample)[0]
-        lr_psnr = psnr(to_uint8(rebuilt), lr.to(hr.device))
+        most = 10 * math.log10(255**2 * lr[0].numel())
+        lr_psnr = min(psnr(to_uint8(rebuilt), lr.to(hr.device)), most)
     return KernelScore(
         kernel_psnr=-10 * math.log10(error) if error else math.inf,
         kernel_l1=kernel_l1(estimated, true),

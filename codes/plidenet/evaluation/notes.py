@@ -1,5 +1,6 @@
 """What stands under a table, so that its numbers can be compared with others."""
 
+import hashlib
 from collections.abc import Iterable
 
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
@@ -28,6 +29,14 @@ def procedure(name: str, measurement: Measurement) -> list[str]:
     return lines
 
 
+def weights(measurement: Measurement) -> list[str]:
+    """The file of weights and its check sum, in a line, where there is one."""
+    path = measurement.options.path.pretrain_model_G
+    if path is None or not path.is_file():
+        return []
+    return [f"- weights: {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}."]
+
+
 def caption(measurement: Measurement) -> str:
     """Under the table of one network."""
     options = measurement.options
@@ -36,6 +45,7 @@ def caption(measurement: Measurement) -> str:
         "BT.601 (16-235), psnr_rgb and ssim_rgb on all three channels.",
         "",
         *degradations(measurement.scored),
+        *weights(measurement),
         *procedure(measurement.method, measurement),
     ]
     return "\n".join(lines)

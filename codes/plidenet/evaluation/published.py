@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+HR_IMAGES = {"Set5": 5, "Set14": 14, "BSD100": 100, "Urban100": 100, "Manga109": 109, "DIV2KRK": 100}
+KERNELS = {1: 8, 2: 1}  # of each HR image, by setting
+
 
 @dataclass(frozen=True)
 class PublishedMethod:
@@ -51,6 +54,13 @@ def published_methods(scale: int, datasets: Mapping[str, int | None]) -> list[Pu
         )
         for (name, source), found in lines.items()
     ]
+
+
+def published_images(dataset: str, setting: int | None) -> int | None:
+    """How many LR images the published scores on a set are means over; None where there are no such scores."""
+    if dataset not in HR_IMAGES or setting is None:
+        return None
+    return HR_IMAGES[dataset] * KERNELS[setting]
 
 
 def _number(cells: Iterable[str]) -> float | None:

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 
 from plidenet import distributed
 from plidenet.checkpoint import load_tensors, save_atomically
-from plidenet.config import Options
+from plidenet.config import Options, describe_differences
 from plidenet.errors import UserError
 from plidenet.files import replacing
 
@@ -95,6 +96,16 @@ class Experiment:
                 log.warning("passed over: %s", error)
         log.info("no training state in %s: this is a fresh start", self.states)
         return None
+
+    def tell_differences(self, path: Path, state: Mapping[str, Any]) -> list[str]:
+        """Log where the run goes on, and how its options differ from those of the state; returns the differences."""
+        log.info("resuming from %s at iteration %d", path, state["iteration"])
+        differences = describe_differences(self.options, map(str, state["options"]))
+        for line in differences:
+            log.warning("not as it was when that state was saved: %s", line)
+        if any(line.startswith("path.pretrain_model_G: ") for line in differences):
+            log.warning("the weights are those of the state: another name starts a run from path.pretrain_model_G")
+        return differences
 
     def owns(self, state: Path) -> bool:
         """Whether a training state is one of this run's."""

@@ -1,11 +1,13 @@
 """Learning rate schedules: pure functions of the iteration, so that a resumed run needs no state of them."""
 
+import logging
 import math
 from bisect import bisect_right
 
 from plidenet.config.training import Train
 from plidenet.registry import Registry
 
+log = logging.getLogger(__name__)
 SCHEDULES = Registry("learning rate schedule")
 
 
@@ -33,3 +35,11 @@ def learning_rate(options: Train, iteration: int) -> float:
     if iteration < options.warmup_iter:
         return options.lr_G * (iteration + 1) / options.warmup_iter
     return SCHEDULES.get(options.lr_scheme)(options, iteration)
+
+
+def warn_of_long_warm_up(options: Train) -> None:
+    """Tell where a run ends before its learning rate is what the options say."""
+    if options.warmup_iter >= options.niter:
+        last = learning_rate(options, options.niter - 1)
+        told = (last, options.lr_G, options.warmup_iter, options.niter)
+        log.warning("the learning rate ends at %.1e, not %.1e: train.warmup_iter is %d, train.niter %d", *told)

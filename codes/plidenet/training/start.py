@@ -36,7 +36,11 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
     refusal = f"{own[0]} x{own[1]} cannot start from weights of {name} x{scale}"
     if not (isinstance(source, PLIDENet) and isinstance(net, PLIDENet)):
         raise UserError(refusal)
-    found = load_checkpoint(source, path, options.path.strict_load)
+    try:
+        found = load_checkpoint(source, path, options.path.strict_load)
+    except UserError as error:
+        said = f"path.pretrain_network and path.pretrain_scale say that they are of {name} x{scale}"
+        raise UserError(f"{error}; {said}") from error
     try:
         transfer(source, net)
     except ValueError as error:

@@ -17,7 +17,7 @@ from plidenet import distributed
 from plidenet.archs import build_network, compile_network
 from plidenet.autocast import autocast_to, warn_of_emulation
 from plidenet.checkpoint import save_checkpoint
-from plidenet.config import Options, describe_changes, describe_differences
+from plidenet.config import Options, describe_changes
 from plidenet.crop import random_crop
 from plidenet.data.loaders import loader_deaths_told
 from plidenet.device import choose_device, tf32, to_float
@@ -31,7 +31,7 @@ from plidenet.training.guard import DivergenceGuard
 from plidenet.training.interrupt import Interrupt, Stopped
 from plidenet.training.optimizer import build_optimizer
 from plidenet.training.record import Record
-from plidenet.training.schedules import learning_rate
+from plidenet.training.schedules import learning_rate, warn_of_long_warm_up
 from plidenet.training.sets import build_train_batches, build_val_loaders
 from plidenet.training.start import load_start
 from plidenet.training.stretch import Stretch
@@ -57,6 +57,7 @@ class Trainer:
         self.options = options
         self.device = choose_device(options)
         warn_of_emulation(options.train.precision, self.device)
+        warn_of_long_warm_up(options.train)
         self.seed = options.train.manual_seed
         self.iteration = 0
         self.best_psnr = -math.inf
@@ -64,8 +65,12 @@ class Trainer:
 
         torch.manual_seed(self.seed)
         self.net = build_network(options.network_G.which_model_G, **options.network_setting)
+        self.experiment = Experiment(options, option_file)
+        found_state = self.experiment.find_state()
         if (start := options.path.pretrain_model_G) is not None:
-            log.info("%s: %s", start, load_start(self.net, start, options))
+            found = load_start(self.net, start, options)  # before resuming, too: the network may grow a filter scale
+            if found_state is None:
+                log.info("%s: %s", start, found)
         self.net.to(self.device)
         distributed.share_weights(self.net)
         if options.train.channels_last:
@@ -82,10 +87,8 @@ class Trainer:
         self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
         if self.ema is not None:
             self._parts["ema"] = self.ema
-
-        self.experiment = Experiment(options, option_file)
         self.last_good = copy.deepcopy(self.weights())
-        if (found_state := self.experiment.find_state()) is not None:
+        if found_state is not None:
             self.resume(*found_state)
         if len(set(distributed.gather_interleaved([self.iteration]))) > 1:
             raise UserError(
@@ -265,6 +268,7 @@ class Trainer:
 
     def resume(self, path: Path, state: dict[str, Any]) -> None:
         """Go on from a training state."""
+        differences = self.experiment.tell_differences(path, state)
         try:
             for name, part in self._parts.items():
                 if part.state_dict() and not state["weights"].get(name):
@@ -283,12 +287,8 @@ class Trainer:
         self.iteration, self.best_psnr = state["iteration"], state["best_psnr"]
         self.validation_due = bool(state.get("validation_due"))  # older states have none
         self.last_good = state["last_good"] or state["weights"]
-        log.info("resuming from %s at iteration %d", path, self.iteration)
         if self.iteration == niter and not self.validation_due:
             log.info("that is train.niter: nothing is left to do; a larger one goes on, another name starts a new run")
-        differences = describe_differences(self.options, map(str, state["options"]))
-        for line in differences:
-            log.warning("not as it was when that state was saved: %s", line)
         if self.best_psnr > -math.inf and (measures_anew(differences) or not self.experiment.owns(path)):
             log.warning("validation or folder is another: the best so far, %.3f dB, counts no longer", self.best_psnr)
             self.best_psnr = -math.inf

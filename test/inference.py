@@ -18,13 +18,16 @@ def main() -> None:
     add_tile_arguments(arguments)
     given = arguments.parse_intermixed_args()
 
+    from plidenet import distributed
     from plidenet.config import load_options
+    from plidenet.device import choose_device
     from plidenet.evaluation.inference import infer
     from plidenet.logs import log_to_screen
 
     log_to_screen()
     options = load_options(given.opt, given.overrides + tile_overrides(given))
-    infer(options, given.input_dir, given.output_dir, given.weights)
+    with distributed.process_group(choose_device(options), options.dist_timeout):
+        infer(options, given.input_dir, given.output_dir, given.weights)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""test/test.py under torchrun: the images are divided, and the tables are those of one process."""
+"""Testing under torchrun: the images are divided, and tables and images are those of one process."""
 
 import os
 import subprocess
@@ -20,10 +20,10 @@ def benchmark(tmp_path_factory):
     return make_benchmark(tmp_path_factory.mktemp("benchmark"), [0.8, 1.2, 1.6])
 
 
-def torchrun(*arguments):
+def torchrun(program, *arguments):
     """Two processes on this machine's CPU."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    command = [*launcher, str(ROOT / "test/test.py"), *map(str, arguments)]
+    command = [*launcher, str(ROOT / program), *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
 
@@ -37,7 +37,7 @@ def test_two_processes_write_the_tables_images_and_kernels_of_one(bench, weights
     alone = bench.options("alone", LEARNED, ("Set5", "Plain"), path=path)
     shared = bench.options("shared", LEARNED, ("Set5", "Plain"), path=path)
     assert run_script("test/test.py", "--compare", alone).status == 0
-    done = torchrun("--compare", shared, "--output", bench.folder / "results/both")
+    done = torchrun("test/test.py", "--compare", shared, "--output", bench.folder / "results/both")
     assert done.returncode == 0, done.stderr
     for name in TABLES:
         assert without_costs(bench.table(f"alone/{name}")) == without_costs(bench.table(f"shared/{name}")), name
@@ -67,6 +67,21 @@ def test_more_processes_than_images_leave_some_without_work(bench):
         (bench.folder / kind / "cat.png").write_bytes(path.read_bytes())
     section = {"name": "one", "mode": "LQGT", "n_workers": 0}
     section |= {"dataroot_GT": str(bench.folder / "hr"), "dataroot_LQ": str(bench.folder / "lr")}
-    done = torchrun("-opt", bench.options("run", datasets={"test1": section}))
+    done = torchrun("test/test.py", "-opt", bench.options("run", datasets={"test1": section}))
     assert done.returncode == 0, done.stderr
     assert bench.table("run/table.csv")[0]["images"] == "1"
+
+
+def test_two_processes_restore_all_images_but_those_that_cannot_be(bench, weights):
+    folder = bench.benchmark / "LRblur/x2"
+    (bench.folder / "photographs").mkdir()
+    for path in folder.iterdir():
+        (bench.folder / "photographs" / path.name).write_bytes(path.read_bytes())
+    first, *others = sorted((bench.folder / "photographs").iterdir())
+    first.write_bytes(b"no image")
+    options = bench.options("run", LEARNED, path={"pretrain_model_G": str(weights)})
+    arguments = ["-input_dir", bench.folder / "photographs", "-output_dir", bench.folder / "restored"]
+    done = torchrun("test/inference.py", "-opt", options, *arguments)
+    assert done.returncode != 0
+    assert f"error: 1 of {len(others) + 1} images were not restored; the first: {first} is not an image" in done.stderr
+    assert {path.name for path in (bench.folder / "restored").glob("*.png")} == {path.name for path in others}

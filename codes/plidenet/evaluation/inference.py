@@ -54,8 +54,9 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         except UserError as error:
             if single:
                 raise
-            log.warning("passed over: %s", error)
             failures.append(str(error))
     log.info("results are in %s", target)
-    if failures:
-        raise UserError(f"{len(failures)} of {len(share)} images were not restored; the first: {failures[0]}")
+    if failures := distributed.gather_interleaved(failures):  # the first process to end with an error ends the others
+        for failure in failures:
+            log.warning("not restored: %s", failure)
+        raise UserError(f"{len(failures)} of {len(files)} images were not restored; the first: {failures[0]}")

@@ -107,6 +107,9 @@ class Programs:
         return ["scripts/generate_mod_blur_LR_bic.py", "--source", "in", *SCRIPTS["generate_mod_blur_LR_bic"]]
 
 
+PROGRESS = ("write ", "verify ", "in: ")  # lines of programs that come to what is damaged last
+
+
 def options(**changes: object) -> str:
     section = {"name": "Set", "mode": "LQ", "dataroot_LQ": "LR", "n_workers": 0}
     network = {"which_model_G": "Bicubic", "setting": {}}
@@ -131,7 +134,7 @@ def run(program: Path, arguments: list[str], folder: Path) -> None:
     new = tree(folder) - before
     assert not [path for path in new if path.name.startswith(".") or path.suffix == ".tmp"], "half-written files"
     if status == 2:
-        said = [line for line in err.getvalue().splitlines() if not line.startswith(("write ", "verify "))]
+        said = [line for line in err.getvalue().splitlines() if not line.startswith(PROGRESS)]
         assert len(said) == 1, said
         assert said[0].startswith("error: "), said
         if program.parent.name == "test":  # the images that were restored by then stay, whole

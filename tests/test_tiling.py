@@ -165,7 +165,7 @@ def test_without_memory_the_message_names_the_flag_and_the_status_is_2(bench, pa
     monkeypatch.setattr("plidenet.archs.refinement.Refinement.forward", fail)
     arguments = ["-opt", bench.options("ours", LEARNED, path=path)]
     if program == "inference":
-        arguments += ["-input_dir", bench.benchmark / "LRblur/x2", "-output_dir", bench.folder / "out"]
+        arguments += ["-input_dir", bench.benchmark / "LRblur/x2/sig0.8_cat.png", "-output_dir", bench.folder / "out"]
     ended = run_script(f"test/{program}.py", *arguments)
     assert ended.status == 2
     assert "error: sig0.8_cat: the memory of cpu does not suffice for 30x40 LR pixels: refine it in tiles" in ended.err

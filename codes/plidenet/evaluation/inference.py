@@ -52,7 +52,7 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
             with advising_tiles():
                 save(restore(net, image, device, name), {})
         except UserError as error:
-            if single:
+            if len(files) == 1:
                 raise
             failures.append(str(error))
     log.info("results are in %s", target)

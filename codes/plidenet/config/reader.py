@@ -154,8 +154,9 @@ class _Reader:
         if origin is not None and issubclass(origin, Mapping):
             if not isinstance(value, Mapping):
                 raise self.error(where, f"must be a section with fields, not {_show(value)}")
-            for key in (key for key, entry in value.items() if entry is ABSENT):
-                log.warning("%s: there is no %s.%s to leave out", self.file.name, where, key)
+            for key, entry in value.items():
+                if entry is ABSENT:
+                    log.warning("%s: there is no %s.%s to leave out", self.file.name, where, key)
             inner_kind = arguments[1]
             nothing = (ABSENT, None) if dataclasses.is_dataclass(inner_kind) else (ABSENT,)  # val: ~ is no data set
             value = {k: v for k, v in value.items() if v not in nothing}

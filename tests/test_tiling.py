@@ -208,7 +208,7 @@ def test_bicubic_interpolation_needs_no_tiles(bench, run_script):
     ("overrides", "message"),
     [
         (["test.tile=8"], "test.tile must be at least 16 LR pixels"),
-        (["test.tile=40"], "test.tile_overlap must be at most half of the tile"),
+        (["test.tile=40", "test.tile_overlap=32"], "test.tile_overlap must be at most half of the tile"),
         (["test.tile_overlap=-1"], "test.tile_overlap must not be negative"),
         (["test.tile=large"], "test.tile must be a whole number, not 'large'"),
     ],
@@ -216,6 +216,13 @@ def test_bicubic_interpolation_needs_no_tiles(bench, run_script):
 def test_tiles_that_cannot_be_are_refused(bench, overrides, message):
     with pytest.raises(UserError, match=message):
         load_options(bench.options("run"), overrides)
+
+
+def test_small_tiles_overlap_by_half(bench):
+    overlaps = [
+        load_options(bench.options("run"), [f"test.tile={tile}"]).test.overlap for tile in (17, 48, 64, 256, "auto")
+    ]
+    assert overlaps == [8, 24, 32, 32, 32]
 
 
 def test_tiles_and_ensemble_go_together(bench, path, run_script):

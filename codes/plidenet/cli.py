@@ -49,7 +49,9 @@ def option_parser(description: str | None, example: str, required: bool = True) 
 def add_tile_arguments(arguments: argparse.ArgumentParser) -> None:
     """--tile and --tile_overlap, for programs that restore images; see `tile_overrides`."""
     arguments.add_argument("--tile", metavar="N", help="refine in tiles of N LR pixels; auto: what fits free memory")
-    arguments.add_argument("--tile_overlap", metavar="N", help="overlap of the tiles, in LR pixels (default: 32)")
+    arguments.add_argument(
+        "--tile_overlap", metavar="N", help="overlap of the tiles, in LR pixels (default: 32, or N/2)"
+    )
 
 
 def tile_overrides(given: argparse.Namespace) -> list[str]:

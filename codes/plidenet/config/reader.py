@@ -6,7 +6,7 @@ import logging
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -113,7 +113,9 @@ class _Reader:
             elif name in accepted:
                 log.info("%s: %s is ignored: %s", self.file.name, field, accepted[name])
             else:
-                raise UserError(f"{self.file}: unknown field {field}{suggest(str(name), known)}")
+                elsewhere = " or ".join(_places(Options, str(name)))
+                hint = f"; did you mean {elsewhere}?" if elsewhere else suggest(str(name), known)
+                raise UserError(f"{self.file}: unknown field {field}{hint}")
         for item in dataclasses.fields(kind):
             field, hint = f"{where}.{item.name}" if where else item.name, hints[item.name]
             if item.name in values:
@@ -185,6 +187,18 @@ class _Reader:
 
     def error(self, where: str, problem: str) -> UserError:
         return UserError(f"{self.file}: {where} {problem}")
+
+
+def _places(kind: Any, name: str, where: str = "") -> Iterator[str]:
+    """The fields called `name` in a section and the sections within, as "train.niter"."""
+    hints = typing.get_type_hints(kind)
+    for item in dataclasses.fields(kind):
+        field, hint = f"{where}{item.name}", hints[item.name]
+        if item.name == name:
+            yield field
+        for inner in (hint, *typing.get_args(hint)):
+            if dataclasses.is_dataclass(inner):
+                yield from _places(inner, name, f"{field}." if inner is hint else f"{field}.*.")
 
 
 def _override(content: dict[str, Any], assignment: str) -> None:

@@ -124,15 +124,24 @@ class Test:
         None,
         "refine in tiles of so many LR pixels, in validation too; auto: what fits into free memory; ~: the whole image",
     )
-    tile_overlap: int = option(32, "overlap of neighboring tiles, in LR pixels")
+    tile_overlap: int | None = option(
+        None, "overlap of neighboring tiles, in LR pixels; ~: 32, or half of a smaller tile"
+    )
 
     accepted: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
-        require(self.tile_overlap >= 0, "tile_overlap", "must not be negative")
+        require(self.overlap >= 0, "tile_overlap", "must not be negative")
         if isinstance(self.tile, int):
             require(self.tile >= SMALLEST_LR, "tile", f"must be at least {SMALLEST_LR} LR pixels")
-            require(2 * self.tile_overlap <= self.tile, "tile_overlap", "must be at most half of the tile")
+            require(2 * self.overlap <= self.tile, "tile_overlap", "must be at most half of the tile")
+
+    @property
+    def overlap(self) -> int:
+        """`tile_overlap`, or what stands for it."""
+        if self.tile_overlap is not None:
+            return self.tile_overlap
+        return min(32, self.tile // 2) if isinstance(self.tile, int) else 32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ def procedure(name: str, measurement: Measurement) -> list[str]:
         lines.append(f"- {name}: outputs for the eight orientations of each image averaged (x8 self-ensemble).")
     if measurement.tiled:
         size = "as large as memory allowed" if test.tile == "auto" else f"of {test.tile} LR pixels"
-        lines.append(f"- {name}: refined in tiles {size} that overlap by {test.tile_overlap}, smaller images whole.")
+        lines.append(f"- {name}: refined in tiles {size} that overlap by {test.overlap}, smaller images whole.")
     return lines
 
 

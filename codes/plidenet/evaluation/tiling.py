@@ -139,7 +139,7 @@ def in_tiles(net: nn.Module, test: Test) -> nn.Module:
     """The network as `test.tile` asks for; others than PL-IDENets restore images whole."""
     if test.tile is None or not isinstance(net, PLIDENet):
         return net
-    return Tiled(net, test.tile, test.tile_overlap)
+    return Tiled(net, test.tile, test.overlap)
 
 
 @contextmanager

@@ -128,6 +128,23 @@ def test_a_validation_that_cannot_be_done_leaves_a_state_before_it_to_go_on_from
     assert_same_end(run, "whole", "parts")
 
 
+def test_a_damaged_image_costs_no_step(run):
+    rare = ("datasets.train.batch_size=1", "logger.save_checkpoint_freq=100")
+    run.train("name=whole", *rare)
+    image = run.folder / "hr/1.png"
+    content = image.read_bytes()
+    image.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"1\.png"):
+        run.train("name=parts", *rare)
+    (state,) = (run.folder / "experiments/parts/training_states").iterdir()
+    assert 0 < int(state.stem) < 6
+    with pytest.raises(UserError, match=r"1\.png"):
+        run.train("name=parts", AUTO, *rare)
+    image.write_bytes(content)
+    run.train("name=parts", AUTO, *rare)
+    assert_same_end(run, "whole", "parts")
+
+
 @pytest.fixture
 def stops_at_ctrl_c():
     """What a shell's background jobs do not."""

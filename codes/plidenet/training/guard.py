@@ -9,6 +9,10 @@ from plidenet.errors import UserError
 COUNTS = ("skipped", "skipped_in_a_row", "returns")
 
 
+class Diverged(UserError):
+    """Training gave up: its weights are not worth keeping."""
+
+
 class DivergenceGuard:
     """Networks with a deconvolution inside collapse now and then; this decides when to skip a step and when to go back.
 
@@ -39,9 +43,9 @@ class DivergenceGuard:
         return math.isnan(psnr) or psnr < best - self.options.max_psnr_drop * abs(best)
 
     def count_return(self, reason: str) -> None:
-        """Count a return to the last good weights; UserError, with advice, after too many."""
+        """Count a return to the last good weights; Diverged, with advice, after too many."""
         if self.returns == self.options.max_returns:
-            raise UserError(
+            raise Diverged(
                 f"training diverged: {reason}, after {self.returns} returns to the last good weights; start again with "
                 "a lower train.lr_G, with train.grad_clip_norm: 1, longer train.warmup_iter, or precision fp32"
             )

@@ -27,7 +27,7 @@ from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.training.degrader import RandomDegrader
 from plidenet.training.ema import build_ema
 from plidenet.training.experiment import Experiment
-from plidenet.training.guard import DivergenceGuard
+from plidenet.training.guard import Diverged, DivergenceGuard
 from plidenet.training.interrupt import Interrupt, Stopped
 from plidenet.training.optimizer import build_optimizer
 from plidenet.training.record import Record
@@ -106,7 +106,7 @@ class Trainer:
     def fit(self) -> None:
         """Train to the last iteration, or until Ctrl-C or SIGTERM, logging, validating and saving on the way."""
         quiet = None if distributed.is_main() else True  # None: on a terminal only
-        bar = tqdm(total=self.options.train.niter, initial=self.iteration, unit="it", disable=quiet)
+        bar = tqdm(total=self.options.train.niter, initial=(start := self.iteration), unit="it", disable=quiet)
         with logging_redirect_tqdm([logging.getLogger("plidenet")]), Interrupt() as interrupt, bar:
             try:
                 with loader_deaths_told("path.resume_state: auto goes on from the last save"):
@@ -114,8 +114,8 @@ class Trainer:
             except Stopped:
                 self.save()
                 log.info("stopped on request; path.resume_state: auto goes on from here")
-            except UserError:
-                if self.validation_due:  # it could not be done: an image is damaged, or too large for the memory
+            except UserError as error:  # an image is damaged, say; the steps up to there are good
+                if self.iteration > start and not isinstance(error, Diverged):
                     self.save()
                 raise
         if distributed.is_main():

@@ -65,7 +65,7 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     from plidenet.figures.page import draw_page, encode_webp
     from plidenet.figures.results import Folders, image_names, psnr_by_width, read_scene, spread
     from plidenet.figures.theme import THEMES
-    from plidenet.figures.training_curves import draw_training_curves, read_curves, run_name
+    from plidenet.figures.training_curves import draw_training_curves, read_logs
     from plidenet.figures.width_curves import draw_width_curves
 
     folders = Folders(options.ours, options.bicubic, options.benchmark, options.set, options.scale)
@@ -87,7 +87,7 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
         print(f"no PSNR against cost: {options.ours.parent} holds no comparison on {benchmark}")
 
     shipped = sorted(SHIPPED_WEIGHTS.glob("PL_IDENet*.csv")) if options.ours == DEMO_RESULTS else []
-    training = {run_name(file): read_curves(file) for file in options.curves or shipped}
+    training = read_logs(options.curves or shipped)
     if not training:
         print("no curves of training: --curves names a run's")
 

@@ -28,6 +28,7 @@ NAMES = ("sig1.8_face", "sig2.6_face", "plain")
 SCORES = {"ours": (25.244, 0.7933), "bicubic": (24.343, 0.7640)}
 WIDTHS = {"ours": {1.8: 28.71, 2.6: 27.64}, "bicubic": {1.8: 27.92, 2.6: 26.33}}
 CHARTS = ("pipeline", "psnr_by_width", "psnr_by_cost", "training_run", "training_longer_run")
+LOG = ROOT / "experiments/pretrained/PL_IDENet_x4_setting1.csv"
 LOGS = ("run/curves.csv", "longer_run.csv")
 FILES = {f"{name}-{theme.name}.svg" for name in CHARTS for theme in THEMES}
 FILES |= {f"comparison-{theme.name}.webp" for theme in THEMES} | {"compare.html"}
@@ -126,6 +127,7 @@ def test_what_cannot_be_drawn_is_left_out_and_said(make_figures, folder):
         ("benchmark", (), "no folder"),
         ("results/ours/Set5.csv", (), "Set5.csv"),
         (None, ("--curves", ROOT / "README.md"), "cannot be read as the curves.csv of a training run"),
+        (None, ("--curves", *2 * [LOG]), "two of the logs are of runs called PL_IDENet_x4_setting1"),
         ("benchmark/HR/x4/plain.png", ("--images", "plain"), "plain.png cannot be read"),
         (None, ("--images", "plain:12"), "must be TOP,LEFT"),
         (None, ("--images", "plain:100,100"), "is not inside its 192x200"),

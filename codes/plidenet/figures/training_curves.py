@@ -3,7 +3,7 @@
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -24,6 +24,16 @@ Curve = Mapping[int, float]  # value by iteration
 def run_name(path: Path) -> str:
     """The run that a log is of: the folder of its `curves.csv`, or what else the file is called."""
     return path.parent.name if path.name == "curves.csv" else path.stem
+
+
+def read_logs(paths: Iterable[Path]) -> dict[str, Mapping[str, Curve]]:
+    """The curves of runs by the runs' names; UserError where two are called alike."""
+    logs: dict[str, Mapping[str, Curve]] = {}
+    for path in paths:
+        if (name := run_name(path)) in logs:
+            raise UserError(f"two of the logs are of runs called {name}, and so would be their figures")
+        logs[name] = read_curves(path)
+    return logs
 
 
 def read_curves(path: Path) -> dict[str, Curve]:

@@ -2,18 +2,24 @@
 
 The same LR image may come from an HR image four times its size, or from that image halved, whose blur is half as wide
 in its pixels. So a network at x2 should answer with the SR image of x4, averaged over 2x2 pixels, and with a kernel of
-half the width. The layers of estimator, kernel embedding and upsampler that this changes are derived here.
+half the width. The layers that this changes are derived here: of estimator, kernel embedding and upsampler, the
+strengths of the deconvolution and, where the refinement works on the LR grid, its first layer.
 """
 
+import math
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.archs.upsampler import Upsampler
+from plidenet.degradation import isotropic_gaussian
 
 LOGITS, EMBEDDING = ("estimator.to_kernel.weight", "estimator.to_kernel.bias"), "embedding.1.weight"
-RIDGE = 1e-4  # in the fit of the upsampler, of the mean square of a feature
+RIDGE = 1e-4  # in the fits, of the mean square of a feature
+WIDTHS = 0.4, 4.0  # HR pixels of x4, of the Gaussian kernels that images are deconvolved with in the fits
+FACTORS = [2 ** (n / 2) for n in range(9)]  # by which the strengths may be lowered
 
 
 @torch.no_grad()
@@ -35,7 +41,11 @@ def halve_scale(source: PLIDENet, target: PLIDENet) -> None:
     logits = {name: narrower.to(have[name]) @ have[name] for name in LOGITS}
     embedding = {EMBEDDING: have[EMBEDDING] @ wider.to(have[EMBEDDING])}
     target.load_state_dict(logits | embedding, strict=False)
-    fit_upsampler(source.upsampler, target.upsampler)
+    images = pink_noise().to(source.upsampler.conv_first.weight)
+    fit_upsampler(source.upsampler, target.upsampler, images)
+    fit_strengths(source, target, images)
+    if all(net.refinement.unshuffle == net.scale for net in (source, target)):
+        fit_first_layer(source, target, images)
 
 
 def narrowing(kernel_size: int) -> Tensor:
@@ -65,17 +75,50 @@ def stretching(kernel_size: int) -> Tensor:
     return torch.kron(along, along)
 
 
-def fit_upsampler(source: Upsampler, target: Upsampler) -> None:
-    """Fit the last convolution to what the upsampler at x4 makes of images, halved: ridge regression on random ones."""
-    weight, bias = target.conv_last.parameters()
-    images = pink_noise().to(weight)
+def fit_upsampler(source: Upsampler, target: Upsampler, images: Tensor) -> None:
+    """Fit the last convolution of an upsampler to what that at x4 makes of LR images, halved."""
     features = target.stages(F.leaky_relu(target.conv_first(images), 0.01))
-    wanted = columns(F.avg_pool2d(source(images), 2)[..., 1:-1, 1:-1].flatten(2))
-    windows = columns(F.unfold(features, weight.shape[-1]))
+    fit(target.conv_last, features, F.avg_pool2d(source(images), 2))
+
+
+def fit_strengths(source: PLIDENet, target: PLIDENet, images: Tensor) -> None:
+    """Lower the strengths of the deconvolution, all alike, so that its answers come nearest to those of x4, halved.
+
+    A frequency lies twice as far up in the spectrum of an image halved, where the regularization penalizes it more.
+    """
+    wanted = F.avg_pool2d(deblurred(source, images), 2)
+    errors = {}
+    for factor in FACTORS:
+        target.wiener.log_strengths.copy_(source.wiener.log_strengths - math.log(factor))
+        errors[factor] = (deblurred(target, images) - wanted).square().mean().item()
+    target.wiener.log_strengths.copy_(source.wiener.log_strengths - math.log(min(errors, key=errors.__getitem__)))
+
+
+def fit_first_layer(source: PLIDENet, target: PLIDENet, images: Tensor) -> None:
+    """Fit the refinement's first convolution to the features that the one at x4 sees of LR images deconvolved."""
+    seen, wanted = (
+        F.pixel_unshuffle(deblurred(net, images) - net.refinement.mean, net.refinement.unshuffle)
+        for net in (target, source)
+    )
+    fit(target.refinement.conv_first, seen, source.refinement.conv_first(wanted))
+
+
+def deblurred(net: PLIDENet, images: Tensor) -> Tensor:
+    """LR images at HR size, deconvolved, each with a Gaussian kernel of another width."""
+    widths = torch.linspace(*WIDTHS, len(images)) * net.scale / 4
+    return net.wiener(net.upsampler(images), isotropic_gaussian(net.estimator.kernel_size, widths)[:, None].to(images))
+
+
+def fit(layer: nn.Conv2d, features: Tensor, wanted: Tensor) -> None:
+    """Ridge regression of a convolution, from its input (B,c,h,w) to the output (B,n,h,w) wanted of it, in place."""
+    weight, bias = layer.parameters()
+    margin = layer.kernel_size[0] // 2
+    windows = columns(F.unfold(features, layer.kernel_size))
     windows = torch.cat((windows, torch.ones_like(windows[:1])))
+    inside = wanted[..., margin : wanted.shape[-2] - margin, margin : wanted.shape[-1] - margin]
     squares = windows @ windows.T
     squares.diagonal().add_(RIDGE * squares.diagonal().mean())
-    solution = torch.linalg.solve(squares, windows @ wanted.T).T
+    solution = torch.linalg.solve(squares, windows @ columns(inside.flatten(2)).T).T
     weight.copy_(solution[:, :-1].view_as(weight))
     bias.copy_(solution[:, -1])
 

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from conftest import ROOT
 from fuzz_mutations import NUMBERS, TEXTS, harmful_text, mutate, mutate_text
-from plidenet.config import Options, describe_changes, load_options
+from plidenet.config import Options, describe_changes, load_options, write_options
+from plidenet.config.parsing import parse
 
 VALUES: list[Any] = [
     *(None, True, False, -1, 0, 1, 1.5, float("nan"), float("inf"), -float("inf"), 10**400, -(10**400), 1e-320),
@@ -152,11 +153,12 @@ class OptionFiles:
 
 
 def read(path: Path, overrides: list[str]) -> None:
-    """As train.py and test.py do, which also log what differs from the defaults."""
+    """As train.py and test.py do, which also log what differs from the defaults, and write all of them down."""
     options = load_options(path, overrides)
     assert isinstance(options, Options)
     assert all(isinstance(line, str) for line in describe_changes(options))
     assert options.border >= 0
+    assert parse(write_options(options))["name"] == options.name
 
 
 def sections(content: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plidenet import build_network
 from plidenet.cli import option_parser
-from plidenet.config import load_options
+from plidenet.config import load_options, write_options
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -151,6 +151,13 @@ def test_the_example_of_the_help_works_with_every_shipped_file(path):
     (overrides,) = (action for action in option_parser(None, "")._actions if action.dest == "overrides")
     options = load_options(path, overrides.help.removeprefix("e.g. ").split())
     assert (options.train.niter, options.train.lr_G) == (2000, 2e-4)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_options_written_out_are_the_same_options(tmp_path, path):
+    options = load_options(path, ["network_G.setting.note=5e3", 'suffix="5e3"', "train.lr_G=1e-5", "gpu_ids=[1, 0]"])
+    (tmp_path / "resolved.yml").write_text(write_options(options))
+    assert load_options(tmp_path / "resolved.yml") == options
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -3,6 +3,7 @@
 from plidenet.config.reader import describe_changes, describe_differences, load_options
 from plidenet.config.schema import RESULT_TABLES, Options
 from plidenet.config.schema import Dataset as DatasetOptions
+from plidenet.config.writer import write_options
 
 __all__ = [
     "RESULT_TABLES",
@@ -11,4 +12,5 @@ __all__ = [
     "describe_changes",
     "describe_differences",
     "load_options",
+    "write_options",
 ]

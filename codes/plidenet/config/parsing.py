@@ -1,4 +1,4 @@
-"""From a YAML text to plain Python values, strictly: no field twice, and nothing that grows without end.
+"""From a YAML text to plain Python values and back, strictly: no field twice, and nothing that grows without end.
 
 YAML 1.1 takes 2024_06_15 for a number, 0123 for an octal one and `on` for true. Such a value comes as `Written`, with
 the text as it stands in the file, for fields that hold text.
@@ -44,17 +44,24 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes what _Loader would read as a number, and writes equal values out each time."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
 
 
 def _keep_text(construct: Callable[[_Loader, Any], Any]) -> Callable[[_Loader, Any], Written]:
     return lambda loader, node: Written(construct(loader, node), node.value)
 
 
-for _kind in ("int", "float", "bool", "timestamp"):
-    _tag = f"tag:yaml.org,2002:{_kind}"
+for _name in ("int", "float", "bool", "timestamp"):
+    _tag = f"tag:yaml.org,2002:{_name}"
     _Loader.add_constructor(_tag, _keep_text(yaml.SafeLoader.yaml_constructors[_tag]))
 
 
@@ -80,6 +87,11 @@ def parse(text: str) -> Any:
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def write(content: Any) -> str:
+    """The YAML text of dicts, lists and plain values; `parse` reads it."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _count(node: yaml.Node, known: dict[int, int]) -> int:

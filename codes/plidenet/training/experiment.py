@@ -16,7 +16,7 @@ import torch
 
 from plidenet import distributed
 from plidenet.checkpoint import load_tensors, save_atomically
-from plidenet.config import Options, describe_differences
+from plidenet.config import Options, describe_differences, write_options
 from plidenet.errors import UserError
 from plidenet.files import replacing
 
@@ -26,11 +26,11 @@ STATE_FIELDS |= {"last_good": dict | None}
 
 
 class Experiment:
-    """experiments/<name>, with `models`, `training_states`, `val_images`, `tb_logger`, logs and the option file.
+    """experiments/<name>, with `models`, `training_states`, `val_images`, `tb_logger`, logs and the options.
 
     Args:
         options: the run's options.
-        option_file: copied into the folder.
+        option_file: copied into the folder, beside resolved.yml with all options as they were read.
     """
 
     def __init__(self, options: Options, option_file: Path) -> None:
@@ -43,7 +43,7 @@ class Experiment:
         self.tensorboard = self.folder / "tb_logger"
 
     def prepare(self, iteration: int | None) -> None:
-        """Make the folder, with the option file and environment.json in it.
+        """Make the folder, with the option file, resolved.yml and environment.json in it.
 
         A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
         Kept states of later iterations than the one resumed at are renamed, too: they are of another run from now on.
@@ -69,6 +69,8 @@ class Experiment:
                 unfinished.unlink()
         with replacing(self.folder / self.option_file) as path:
             path.write_bytes(self.option_text)
+        with replacing(self.folder / "resolved.yml") as path:
+            path.write_text(write_options(self.options), encoding="utf-8")
         with replacing(self.folder / "environment.json") as path:
             path.write_text(json.dumps(describe_environment(), indent=1) + "\n", encoding="utf-8")
 
@@ -126,7 +128,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def describe_environment() -> dict[str, Any]:
-    """The command of a run, whose assignments its option file lacks; versions, hardware and the commit."""
+    """The command of a run, versions, hardware and the commit."""
     cuda = torch.cuda.is_available()
     return {
         "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),

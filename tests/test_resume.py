@@ -84,6 +84,17 @@ def test_a_run_killed_while_saving_goes_on_from_the_state_before(run, caplog):
     assert_same_end(run, "whole", "killed")
 
 
+def test_a_run_goes_on_from_the_options_that_it_wrote_down(run, monkeypatch):
+    setting = ("train.lr_G=1e-3", AUTO)
+    run.train("name=whole", *setting)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="the machine is gone"):
+        crash_before(patch, 5)
+        run.train("name=parts", *setting)
+    written = run.folder / "experiments/parts/resolved.yml"
+    Trainer(load_options(written), written).fit()
+    assert_same_end(run, "whole", "parts")
+
+
 def test_a_state_of_before_validations_could_be_due_is_resumed(run):
     run.train("train.niter=2")
     path = run.folder / "experiments/run/training_states/2.state"

@@ -6,7 +6,7 @@ from conftest import ROOT, TINY
 from plidenet.archs import build_network, compile_network
 from plidenet.archs.kernel_estimator import KernelEstimator
 from plidenet.archs.layer_norm import LayerNorm
-from plidenet.archs.swin import WindowAttention
+from plidenet.archs.swin import WindowAttention, attend
 from plidenet.autocast import autocast_off, warn_of_emulation
 from plidenet.config import load_options
 from plidenet.degradation import degrade, isotropic_gaussian
@@ -14,6 +14,7 @@ from plidenet.device import choose_device
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.training import trainer
 from skimage import data
+from torch.nn import functional as F
 from training_setup import Run
 
 LOSSES = build_losses([("l1", 1.0), ("lr_consistency", 1.0), ("gradient_difference", 1.0)])
@@ -98,6 +99,16 @@ def test_compiling_leaves_out_the_reductions_that_gave_wrong_gradients():
 def test_the_mask_of_window_attention_is_contiguous_as_fused_kernels_want_it(shift):
     attention = WindowAttention(dim=8, num_heads=2, window_size=8, shift=shift)
     assert attention._mask(1, 2, 3, True).is_contiguous()
+
+
+def test_attention_written_out_has_the_gradients_of_the_kernels_of_pytorch():
+    torch.manual_seed(0)
+    query, key, value, weights = torch.randn(4, 6, 2, 16, 4, dtype=torch.float64).requires_grad_()
+    mask = torch.randn(1, 2, 16, 16, dtype=torch.float64, requires_grad=True)
+    results = [f(query, key, value, mask) for f in (attend, F.scaled_dot_product_attention)]
+    gradients = [torch.autograd.grad((result * weights).sum(), (query, key, value, mask)) for result in results]
+    torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
 
 
 def tf32_is_allowed():

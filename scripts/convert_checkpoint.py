@@ -14,7 +14,7 @@ from plidenet.errors import UserError
 
 
 def main() -> None:
-    arguments = parser(__doc__, "python scripts/convert_checkpoint.py released.pth experiments/pretrained/x4.pth")
+    arguments = parser(__doc__, "python scripts/convert_checkpoint.py released.pth experiments/released_x4.pth")
     arguments.add_argument("input", type=Path, help="the checkpoint to read")
     arguments.add_argument("output", type=Path, help="the file to write")
     arguments.add_argument("--half", action="store_true", help="store float16, but for the estimator")

@@ -18,7 +18,7 @@ def add_setting_arguments(arguments: argparse.ArgumentParser) -> None:
     kernels.add_argument("--setting2", action="store_true", help="random anisotropic kernels")
     add = arguments.add_argument
     add("--ksize", type=int, default=21, help="side of the kernels, odd (default 21)")
-    add("--seed", type=int, help="of --setting2 (default 0)")
+    add("--seed", type=int, help="of --setting2, whose kernels follow from it and the images' names (default 0)")
     add("--downsample", choices=("bicubic", "direct"), help="of --setting2 (default bicubic)")
 
 

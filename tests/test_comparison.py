@@ -245,7 +245,15 @@ def test_the_published_set_of_random_kernels_is_known_by_its_name(tmp_path):
 def test_a_damaged_manifest_is_named(tmp_path):
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(UserError, match=r"manifest\.json is damaged"):
-        find_conditions(lq(tmp_path / "LR_x4.lmdb"), ["a"], 4)
+        find_conditions(lq(tmp_path / "LRblur_x4.lmdb"), ["a"], 4)
+
+
+@pytest.mark.parametrize("key", ["a", "sig1.8_a"])
+def test_a_manifest_says_nothing_of_other_images_beside_those_it_is_of(tmp_path, key):
+    (tmp_path / "manifest.json").write_text("of another program's")
+    found = find_conditions(lq(tmp_path / "LRblur_noise_x4"), [key], 4)
+    assert (found.setting, found.widths) == (None, ())
+    assert found.text == "degradation not known: manifest.json is of the images in LRblur, not LRblur_noise"
 
 
 @pytest.mark.parametrize(

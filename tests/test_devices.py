@@ -111,6 +111,7 @@ def chosen(monkeypatch):
         ("gpu_ids=[3]", (), "cuda:3"),
         ("gpu_ids=[3]", (0, 1), "cuda:3"),
         ("gpu_ids=[2,3]", (1, 2), "cuda:3"),
+        (None, (1,), "cuda:1"),  # Slurm's launcher tells no count
     ],
 )
 def test_every_process_takes_its_gpu(chosen, setting, process, device):

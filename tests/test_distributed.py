@@ -105,6 +105,40 @@ def test_a_process_that_dies_ends_the_run_with_its_error(run):
 
 
 @pytest.mark.slow
+def test_an_image_that_one_process_cannot_read_costs_no_step(run):
+    image = run.folder / "hr/0.png"
+    image.write_bytes(image.read_bytes()[:-200])
+    setting = ("datasets.train.batch_size=2", "logger.save_checkpoint_freq=100", "train.val_freq=100")
+    status, output = torchrun(run.command(*setting)[1:])
+    assert status != 0
+    assert "error: another process could not go on" in output
+    assert f"error: {image}" in output
+    (state,) = (run.folder / "experiments/run/training_states").iterdir()
+    assert state.stem == "1"
+
+
+def test_what_keeps_one_process_from_its_next_batch_ends_all(monkeypatch):
+    def batches(error):
+        yield 0
+        if error:
+            raise error
+
+    def taken(error, others):
+        flags = iter(others)
+        monkeypatch.setattr(distributed, "mean", lambda flag: torch.maximum(flag, torch.tensor(next(flags))))
+        return list(distributed.in_step(batches(error), torch.device("cpu")))
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert taken(None, (0.0, 0.0)) == [0]
+    with pytest.raises(UserError, match="another process"):
+        taken(None, (0.0, 0.5))
+    with pytest.raises(UserError, match="damaged"):
+        taken(UserError("damaged"), (0.0, 0.0))
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        taken(RuntimeError("DataLoader worker"), (0.0, 0.0))
+
+
+@pytest.mark.slow
 def test_a_signal_to_two_processes_saves_once_and_resumes(run):
     setting = ("train.niter=100000", "logger.save_checkpoint_freq=100000", "train.val_freq=100000")
     process = run.start([*TORCHRUN, *run.command(*setting)[1:]])

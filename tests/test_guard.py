@@ -172,6 +172,7 @@ def test_output_that_is_not_finite_on_any_validation_set_is_a_collapse(run, monk
         ("datasets.val.name=other", -math.inf),
         ("crop_border=3", -math.inf),
         ("datasets.val.n_workers=1", 25.0),
+        ("datasets.val.batch_size=2", 25.0),
         ("train.lr_G=1e-4", 25.0),
     ],
 )

@@ -8,6 +8,9 @@ import pytest
 import yaml
 from PIL import Image
 from plidenet import build_network
+from plidenet.config import load_options
+from plidenet.evaluation import inference
+from plidenet.evaluation.inference import infer
 from skimage import data
 from testing_setup import BICUBIC, LEARNED, read_png, restored_by
 
@@ -107,6 +110,19 @@ def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(
         image, kernel = restored_by(learned, images[name])
         assert np.abs(read_png(tmp_path / f"out/{name}.png").astype(int) - image).max() <= 1, name
         np.testing.assert_allclose(np.load(tmp_path / f"out/kernels/{name}.npy"), kernel[0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("setting", "network", "tile"), [([], LEARNED, "auto"), (["test.tile=64"], LEARNED, 64), ([], BICUBIC, None)]
+)
+def test_inference_works_in_tiles_where_memory_is_short(
+    write_options, tmp_path, photographs, weights, monkeypatch, setting, network, tile
+):
+    tiles = []
+    monkeypatch.setattr(inference, "as_tested", lambda net, options: tiles.append(options.test.tile) or net)
+    options = load_options(write_options(network_G=network), setting)
+    infer(options, photographs[0] / "rgb.png", tmp_path / "out", weights if network == LEARNED else None)
+    assert tiles == [tile]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
-"""How many processes load images."""
+"""How many processes load images, and what memory their images take."""
 
 import pytest
 import torch
 from plidenet.data.loaders import build_eval_loader, build_train_loader, worker_count
+from plidenet.data.packed import PackedImages
+from plidenet.errors import UserError
 
 
 @pytest.mark.parametrize(("n_workers", "started"), [(0, 0), (1, 1), (2, 2), (4, 2)])
@@ -17,3 +19,14 @@ def test_some_systems_tell_the_number_of_cpus_alone_or_nothing(monkeypatch, cpus
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: cpus)
     assert worker_count(4) == started
+
+
+def test_images_that_do_not_fit_into_the_memory_are_told_how_much_they_take():
+    class Endless:
+        keys = ("a",)
+
+        def size(self, key):
+            return 2**26, 2**26
+
+    with pytest.raises(UserError, match=r"take 12582912\.0 GiB, more than cpu has left: data\.cache=none"):
+        PackedImages(Endless(), torch.device("cpu"))

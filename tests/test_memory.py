@@ -24,6 +24,30 @@ def test_the_limit_of_a_container_bounds_the_free_memory(tmp_path, monkeypatch):
     assert memory.free_memory(CPU) == 650, "what is kept of files is given up"
 
 
+@pytest.mark.parametrize(
+    ("own", "folder", "files"),
+    [
+        ("0::/job/step", "job", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "3:cpuset:/\n2:memory:/job/step",
+            "memory/job",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_the_limit_of_a_job_that_holds_the_process_bounds_the_free_memory(tmp_path, monkeypatch, own, folder, files):
+    limit, taken, cache = files
+    (tmp_path / folder / "step").mkdir(parents=True)
+    for group, bytes_ in (((tmp_path / folder), 1000), (tmp_path / folder / "step", 2**62)):
+        (group / limit).write_text(f"{bytes_}\n")
+        (group / taken).write_text("400\n")
+        (group / "memory.stat").write_text(f"{cache} 50\n")
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "OWN_CGROUPS", tmp_path / "own")
+    assert memory.free_memory(CPU) == 650
+
+
 def memory_taken(name, scale):
     """Bytes in tiles at sides 96 and 192, and at 192 without tiles."""
     net = build_network(name, **TINY | {"scale": scale, "num_feat": 32, "embed_dim": 32}).eval()

@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 from conftest import ROOT
+from plidenet.checkpoint import save_checkpoint
 from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training import Trainer
@@ -138,6 +139,25 @@ def test_weights_to_start_from_do_not_pass_for_taken_where_a_run_goes_on(run, ca
     assert_identical(dict(resumed.net.state_dict()), run.state("run", 2)["weights"]["net"])
     assert "the weights are those of the state: another name starts a run from path.pretrain_model_G" in caplog.text
     assert f"{start}: own format, params_ema" in caplog.text
+
+
+def test_a_run_goes_on_without_the_weights_that_it_started_from(run):
+    start = run.folder / "start.pth"
+    net = run.trainer().net
+    net.wiener.add_filter_scale()
+    save_checkpoint(start, params=net.state_dict())
+    run.train("train.niter=2", f"path.pretrain_model_G={start}")
+    start.unlink()
+    resumed = run.trainer(AUTO, "train.niter=2", f"path.pretrain_model_G={start}")
+    assert resumed.net.wiener.filter_scale is not None
+    assert_identical(dict(resumed.net.state_dict()), run.state("run", 2)["weights"]["net"])
+
+
+def test_the_resolved_options_of_a_run_that_went_back_go_on_from_its_end(run):
+    run.train()
+    run.train(f"path.resume_state={run.folder}/experiments/run/training_states/2.state", "train.niter=4")
+    run.opt = run.folder / "experiments/run/resolved.yml"
+    assert run.trainer().iteration == 4
 
 
 def test_options_of_the_optimizer_are_those_of_the_resumed_run(run):

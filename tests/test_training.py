@@ -34,7 +34,7 @@ def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run, monkeyp
     }
     assert {path.name for path in (folder / "training_states").iterdir()} == {"2.state", "4.state", "6.state"}
     assert (folder / "options.yml").read_text() == run.opt.read_text()
-    assert load_options(folder / "resolved.yml") == run.options("use_tb_logger=true")
+    assert load_options(folder / "resolved.yml") == run.options("use_tb_logger=true", AUTO)
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["torch"] == torch.__version__
     assert {"commit", "gpus", "python", "processes"} <= environment.keys()

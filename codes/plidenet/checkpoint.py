@@ -65,8 +65,7 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
     """
     state, form, weights, ignored = read_weights(path)
     own = net.state_dict()
-    brings_filter_scale = FILTER_SCALE in state and FILTER_SCALE not in own and REGULARIZERS in own
-    if brings_filter_scale:
+    if _lacks_filter_scale(own, state):
         own[FILTER_SCALE] = own[REGULARIZERS].new_zeros(len(own[REGULARIZERS]))
     if FILTER_SCALE in own and REGULARIZERS in state:  # without a scale, every factor exp(s_i) is 1
         state.setdefault(FILTER_SCALE, torch.zeros_like(own[FILTER_SCALE], device="cpu"))
@@ -78,11 +77,20 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
     taken = {name: value for name, value in state.items() if name in own and name not in misfits}
     if not taken and own:
         raise UserError(f"{path} has no tensor in common with the network")
-    if brings_filter_scale and FILTER_SCALE in taken:
-        wiener: Any = net.get_submodule("wiener")
-        wiener.add_filter_scale()
+    add_filter_scale(net, taken)
     net.load_state_dict(taken, strict=False)
     return CheckpointInfo(form, weights, sorted(taken), ignored + unknown, absent + misfits)
+
+
+def add_filter_scale(net: nn.Module, weights: Any) -> None:
+    """Give a network's Wiener layer the filter scale that weights for it bring along, if it has none."""
+    if isinstance(weights, Mapping) and _lacks_filter_scale(net.state_dict(), weights):
+        wiener: Any = net.get_submodule("wiener")
+        wiener.add_filter_scale()
+
+
+def _lacks_filter_scale(own: Mapping[str, Any], weights: Mapping[str, Any]) -> bool:
+    return FILTER_SCALE in weights and FILTER_SCALE not in own and REGULARIZERS in own
 
 
 def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, str, list[str]]:

@@ -25,6 +25,7 @@ def choose_device(options: Options) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     number, count = (int(os.environ.get(key, value)) for key, value in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)))
+    count = max(count, number + 1)  # launchers other than torchrun may tell the number alone
     if name.startswith("cuda:") and count > 1:
         raise UserError(f"device '{name}' cannot serve {count} processes; with device: cuda each takes its own")
     if name == "cuda":

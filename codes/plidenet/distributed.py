@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from plidenet.errors import UserError
+
 T = TypeVar("T")
 SETTLING = 0.3  # seconds
 
@@ -79,6 +81,32 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     averaged = mean(torch.cat([gradient.flatten() for gradient in gradients]))
     for gradient, part in zip(gradients, averaged.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
+
+
+def in_step(items: Iterable[T], device: torch.device) -> Iterator[T]:
+    """Iterate in all processes alike: an error on the way to the next item ends the iteration in every process.
+
+    Args:
+        items: as many in every process.
+        device: what this process computes on.
+
+    Raises:
+        UserError: another process could not go on. The one that could not raises its own error.
+    """
+    iterator, end = iter(items), object()
+    while True:
+        failure, item = None, end
+        try:
+            item = next(iterator, end)
+        except Exception as error:
+            if world_size() == 1:
+                raise
+            failure = error
+        if mean(torch.tensor(float(failure is not None), device=device)) > 0:
+            raise failure or UserError("another process could not go on: its own message says why")
+        if item is end:
+            return
+        yield item  # type: ignore[misc]
 
 
 def gather_interleaved(share: Sequence[T]) -> list[T]:

@@ -10,6 +10,7 @@ from plidenet.data.augment import Placement
 from plidenet.data.parallel import map_threads
 from plidenet.data.stores import Store
 from plidenet.distributed import is_main
+from plidenet.errors import UserError
 
 READERS = 8  # threads: decoding takes longer than all else before the first step
 
@@ -20,6 +21,9 @@ class PackedImages:
     Args:
         store: where the images are read from.
         device: where they are kept: three bytes a pixel.
+
+    Raises:
+        UserError: they do not fit.
     """
 
     def __init__(self, store: Store, device: torch.device) -> None:
@@ -28,7 +32,11 @@ class PackedImages:
         for height, width in sizes:
             starts.append(starts[-1] + height * width)
         self.starts, self.widths = starts, [width for _, width in sizes]
-        self.pixels = torch.empty(starts[-1], 3, dtype=torch.uint8, device=device)
+        try:
+            self.pixels = torch.empty(starts[-1], 3, dtype=torch.uint8, device=device)
+        except RuntimeError as error:
+            taken = f"the images of data.cache take {3 * starts[-1] / 2**30:.1f} GiB, more than {device} has left"
+            raise UserError(f"{taken}: data.cache=none reads them as they are needed") from error
         images = map_threads(store.read, store.keys, READERS)
         read = zip(images, starts, starts[1:], strict=False)
         for image, start, end in progress(read, "read all images", len(store.keys)) if is_main() else read:

@@ -39,6 +39,8 @@ class Conditions:
 def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) -> Conditions:
     """What manifest.json beside the LR images says, or else what the images' names tell.
 
+    The manifest is of the images in LRblur; of others beside it, such as noisy ones, it says nothing.
+
     Args:
         dataset: section of the option file, with LR images.
         keys: the LR images' names.
@@ -51,6 +53,8 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
     kind, folder = _kind_and_folder(dataset.dataroot_LQ, scale)
     if kind == "Bic":
         return Conditions(f"{BICUBIC} without blur: not a blind benchmark", blurred=False)
+    if kind != "LRblur" and (folder / MANIFEST).exists():
+        return Conditions(f"degradation not known: {MANIFEST} is of the images in LRblur, not {kind}", downsample=None)
     made = read_manifest(folder).get(f"x{scale}")
     if made and made.get("setting") == 1:
         return _isotropic(made["sigmas"], made["ksize"], f"says {MANIFEST}", scale)

@@ -1,11 +1,13 @@
 """Restore one's own images."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from plidenet import distributed
+from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.cli import progress
 from plidenet.config import Options
 from plidenet.data.images import named_images, read_image
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 def infer(options: Options, source: Path, target: Path, weights: Path | None) -> None:
     """Restore one image or every image of a folder: <target>/<image>.png and <target>/kernels/<image>.npy and .png.
 
-    Several processes share the images.
+    Several processes share the images. Those that are too large for the memory are refined in tiles, unless the
+    options say how large tiles are.
 
     Args:
         options: the network (and device) to use; the data sets are not looked at.
@@ -44,7 +47,10 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
     if strange := save.strange(dict(share)):
         raise UserError(f"{strange} exists, and no kernel of its restoration with it: choose another folder for output")
     device = choose_device(options)
-    net = as_tested(load_network(options, weights), options).to(device).eval()
+    net = load_network(options, weights)
+    if options.test.tile is None and isinstance(net, PLIDENet):
+        options = replace(options, test=replace(options.test, tile="auto"))
+    net = as_tested(net, options).to(device).eval()
     failures = []
     for name, file in progress(share, source.name):
         try:

@@ -1,13 +1,18 @@
 """How much memory work takes, and how much there is."""
 
 import ctypes
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+CGROUP_FILES = (  # of version 2 and 1: the limit, what is taken, and in memory.stat what files take
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 SAID = (  # by torch's allocator on a CPU, by cuFFT, by cuBLAS and cuDNN, and by CUDA, where memory ran out
     "DefaultCPUAllocator",
     "CUFFT_ALLOC_FAILED",
@@ -73,17 +78,31 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _cgroup_room() -> int | None:
-    """What the container (the root of cgroup v2, as it sees it) may still take; None without a limit."""
-    with suppress(OSError, ValueError):  # a limit of "max" is none
-        limit, taken = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-        return limit - taken + _file_cache()
-    return None
+    """What a container or a job of a cluster may still take; None without a limit."""
+    rooms = []
+    for folder in _cgroups():
+        for limit, taken, files in CGROUP_FILES:
+            with suppress(OSError, ValueError):  # a limit of "max" is none
+                room = int((folder / limit).read_text()) - int((folder / taken).read_text())
+                rooms.append(room + _file_cache(folder, files))
+    return min(rooms, default=None)
 
 
-def _file_cache() -> int:
-    """What the container takes for files that were read a while ago, and gives up where memory is needed."""
-    lines = (CGROUP / "memory.stat").read_text().splitlines()
-    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+def _cgroups() -> Iterator[Path]:
+    """The control groups of this process that may limit its memory, and those around them."""
+    yield CGROUP  # all that a container sees
+    with suppress(OSError):
+        for line in OWN_CGROUPS.read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)  # such as 4:memory:/job, or 0::/job in version 2
+            if controllers in ("", "memory"):
+                group = CGROUP / controllers / path.lstrip("/")
+                yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(CGROUP))
+
+
+def _file_cache(group: Path, name: str) -> int:
+    """What a group takes for files that were read a while ago, and gives up where memory is needed."""
+    lines = (group / "memory.stat").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)
 
 
 def _bytes(file: Path, name: str) -> int | None:

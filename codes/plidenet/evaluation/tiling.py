@@ -143,12 +143,12 @@ def in_tiles(net: nn.Module, test: Test) -> nn.Module:
 
 
 @contextmanager
-def advising_tiles() -> Iterator[None]:
-    """Where memory runs out, name the flag that helps."""
+def advising_tiles(flags: str = "--tile 128 or --tile auto") -> Iterator[None]:
+    """Where memory runs out, name the flags that help."""
     try:
         yield
     except OutOfMemory as error:
-        raise UserError(f"{error}: refine it in tiles, or in smaller ones, with --tile 128 or --tile auto") from error
+        raise UserError(f"{error}: refine it in tiles, or in smaller ones, with {flags}") from error
 
 
 def _profile(start: int, end: int, length: int, overlap: int) -> Tensor:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ class Experiment:
 
     Args:
         options: the run's options.
-        option_file: copied into the folder, beside resolved.yml with all options as they were read.
+        option_file: copied into the folder, beside resolved.yml with all options as they were read, but for
+            `path.resume_state`: the run goes on with it (auto).
     """
 
     def __init__(self, options: Options, option_file: Path) -> None:
@@ -39,8 +41,8 @@ class Experiment:
         self.folder = options.path.experiments_root / options.name
         self.models = self.folder / "models"
         self.states = self.folder / "training_states"
-        self.images = self.folder / "val_images"
-        self.tensorboard = self.folder / "tb_logger"
+        tensorboard = self.folder / "tb_logger" if options.use_tb_logger else None
+        self.record_folders = (self.folder, self.folder / "val_images", tensorboard)
 
     def prepare(self, iteration: int | None) -> None:
         """Make the folder, with the option file, resolved.yml and environment.json in it.
@@ -70,7 +72,8 @@ class Experiment:
         with replacing(self.folder / self.option_file) as path:
             path.write_bytes(self.option_text)
         with replacing(self.folder / "resolved.yml") as path:
-            path.write_text(write_options(self.options), encoding="utf-8")
+            resuming = replace(self.options, path=replace(self.options.path, resume_state="auto"))
+            path.write_text(write_options(resuming), encoding="utf-8")
         with replacing(self.folder / "environment.json") as path:
             path.write_text(json.dumps(describe_environment(), indent=1) + "\n", encoding="utf-8")
 

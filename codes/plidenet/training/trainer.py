@@ -16,7 +16,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from plidenet import distributed
 from plidenet.archs import build_network, compile_network
 from plidenet.autocast import autocast_to, warn_of_emulation
-from plidenet.checkpoint import save_checkpoint
+from plidenet.checkpoint import add_filter_scale, save_checkpoint
+from plidenet.cli import explain
 from plidenet.config import Options, describe_changes
 from plidenet.crop import random_crop
 from plidenet.data.loaders import loader_deaths_told
@@ -67,10 +68,10 @@ class Trainer:
         self.net = build_network(options.network_G.which_model_G, **options.network_setting)
         self.experiment = Experiment(options, option_file)
         found_state = self.experiment.find_state()
-        if (start := options.path.pretrain_model_G) is not None:
-            found = load_start(self.net, start, options)  # before resuming, too: the network may grow a filter scale
-            if found_state is None:
-                log.info("%s: %s", start, found)
+        if found_state is not None:
+            add_filter_scale(self.net, found_state[1]["weights"].get("net"))
+        elif (start := options.path.pretrain_model_G) is not None:
+            log.info("%s: %s", start, load_start(self.net, start, options))
         self.net.to(self.device)
         distributed.share_weights(self.net)
         if options.train.channels_last:
@@ -94,13 +95,11 @@ class Trainer:
             raise UserError(
                 "the processes found different training states: do they see the same path.experiments_root?"
             )
-        self.batches = build_train_batches(options, self.device, self.iteration)
         val_loaders = build_val_loaders(options)
+        self.batches = build_train_batches(options, self.device, self.iteration)
         if distributed.is_main():
             self.experiment.prepare(self.iteration if options.path.resume_state else None)
-            tensorboard = self.experiment.tensorboard if options.use_tb_logger else None
-            folders = (self.experiment.folder, self.experiment.images, tensorboard)
-            self.record = Record(*folders, self.iteration, self.validation_due)
+            self.record = Record(*self.experiment.record_folders, self.iteration, self.validation_due)
         self.validator = Validator(val_loaders, options, self.device, self.record if distributed.is_main() else None)
 
     def fit(self) -> None:
@@ -115,6 +114,7 @@ class Trainer:
                 self.save()
                 log.info("stopped on request; path.resume_state: auto goes on from here")
             except UserError as error:  # an image is damaged, say; the steps up to there are good
+                log.warning("training ends: %s", explain(error))
                 if self.iteration > start and not isinstance(error, Diverged):
                     self.save()
                 raise
@@ -127,7 +127,7 @@ class Trainer:
             self.validate(interrupt)
             self.save()
         self.stretch.start_clock()
-        for batch in islice(self.batches, train.niter - self.iteration):
+        for batch in distributed.in_step(islice(self.batches, train.niter - self.iteration), self.device):
             values = self.train_step(batch, interrupt.requested)
             stopping = values.pop("stop") > 0
             self.stretch.add(values)

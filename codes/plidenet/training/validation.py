@@ -14,6 +14,7 @@ from plidenet.config import Options
 from plidenet.evaluation import Restored, evaluate, summarize
 from plidenet.evaluation.evaluator import NotFinite, kernel_distance
 from plidenet.evaluation.figures import show_restoration
+from plidenet.evaluation.tiling import advising_tiles
 from plidenet.training.interrupt import Interrupt
 from plidenet.training.record import Record
 
@@ -62,7 +63,8 @@ class Validator:
 
         samples = takewhile(lambda _: not interrupt.requested, self.loaders[name])
         try:
-            results = evaluate(net, samples, self.device, self.border, show)
+            with advising_tiles("test.tile=128 or test.tile=auto, or validate on smaller ones"):
+                results = evaluate(net, samples, self.device, self.border, show)
         except NotFinite as error:
             log.warning("iteration %d: %s", iteration, error)
             return math.nan
@@ -84,7 +86,7 @@ class Validator:
 def measures_anew(differences: Iterable[str]) -> bool:
     """Whether options that differ, as `describe_differences` has them, make PSNR incomparable with that of before."""
     names = {line.partition(": ")[0] for line in differences}
-    harmless = {name for name in names if name.endswith(".n_workers")}
+    harmless = {name for name in names if name.endswith((".n_workers", ".batch_size"))}
     return any(name.startswith(("datasets.val", "crop_border", "test.tile")) for name in names - harmless)
 
 

@@ -94,13 +94,14 @@ def draw_losses(axes: "Axes", losses: Curve, theme: Theme) -> None:
 
 
 def draw_validations(axes: "Axes", validations: Mapping[str, Curve], theme: Theme) -> None:
-    """PSNR by the names of the sets, which stand with their last values at the ends of the lines."""
+    """PSNR by the names of the sets, which stand with their last values at the ends of the lines, above or below."""
     style: dict[str, Any] = {"color": theme.ours, "linewidth": 2, "marker": "o", "markersize": 4, "clip_on": False}
-    place: dict[str, Any] = {"xytext": (0, 8), "textcoords": "offset points", "ha": "right"}
+    place: dict[str, Any] = {"textcoords": "offset points", "ha": "right"}
     for name, curve in validations.items():
         axes.plot(list(curve), list(curve.values()), gid=name, **style)
-        end = list(curve.items())[-1]
-        axes.annotate(f"{name}  {end[1]:.2f}", end, annotation_clip=False, color=theme.ours, **place)
+        *_, before, last = [math.nan, *curve.values()]
+        place["xytext"] = (0, -16 if last < before else 8)
+        axes.annotate(f"{name}  {last:.2f}", (max(curve), last), annotation_clip=False, color=theme.ours, **place)
     axes.set_ylabel("PSNR on Y (dB)", labelpad=8)
     axes.margins(y=0.15)
 

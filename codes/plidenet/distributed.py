@@ -93,14 +93,15 @@ def in_step(items: Iterable[T], device: torch.device) -> Iterator[T]:
     Raises:
         UserError: another process could not go on. The one that could not raises its own error.
     """
+    if world_size() == 1:
+        yield from items
+        return
     iterator, end = iter(items), object()
     while True:
         failure, item = None, end
         try:
             item = next(iterator, end)
         except Exception as error:
-            if world_size() == 1:
-                raise
             failure = error
         if mean(torch.tensor(float(failure is not None), device=device)) > 0:
             raise failure or UserError("another process could not go on: its own message says why")

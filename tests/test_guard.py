@@ -6,7 +6,8 @@ import pytest
 import torch
 from plidenet.config.training import Guard
 from plidenet.errors import UserError
-from plidenet.training import Trainer
+from plidenet.evaluation.evaluator import OutOfMemory
+from plidenet.training import Trainer, validation
 from plidenet.training.guard import DivergenceGuard
 from plidenet.training.validation import Validator
 from training_setup import Run, assert_identical
@@ -164,6 +165,15 @@ def test_output_that_is_not_finite_on_any_validation_set_is_a_collapse(run, monk
     validator.loaders = {"good": None, "bad": None}
     monkeypatch.setattr(validator, "_measure_set", lambda name, *_: {"good": 30.0, "bad": math.nan}[name])
     assert math.isnan(validator.measure(None, 1, None))
+
+
+def test_memory_that_does_not_suffice_for_validation_is_answered_with_tiles(run, monkeypatch):
+    def fill(*_):
+        raise OutOfMemory("cat: the memory does not suffice")
+
+    monkeypatch.setattr(validation, "evaluate", fill)
+    with pytest.raises(UserError, match=r"cat: .*in tiles, or in smaller ones, with test\.tile=128 or test\.tile=auto"):
+        run.train()
 
 
 @pytest.mark.parametrize(

@@ -128,14 +128,15 @@ def test_a_validation_that_cannot_be_done_leaves_a_state_before_it_to_go_on_from
     assert_same_end(run, "whole", "parts")
 
 
-def test_a_damaged_image_costs_no_step(run):
+def test_a_damaged_image_costs_no_step(run, caplog):
     rare = ("datasets.train.batch_size=1", "logger.save_checkpoint_freq=100")
     run.train("name=whole", *rare)
     image = run.folder / "hr/1.png"
     content = image.read_bytes()
     image.write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"1\.png"):
+    with pytest.raises(UserError, match=r"1\.png"), caplog.at_level("WARNING", "plidenet"):
         run.train("name=parts", *rare)
+    assert f"training ends: {image}" in caplog.text
     (state,) = (run.folder / "experiments/parts/training_states").iterdir()
     assert 0 < int(state.stem) < 6
     with pytest.raises(UserError, match=r"1\.png"):

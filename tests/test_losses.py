@@ -231,7 +231,7 @@ def test_the_cosine_ends_at_eta_min_and_stays_there():
     assert learning_rate(options, 1500) == pytest.approx(1e-7)
 
 
-@pytest.mark.parametrize("scheme", SCHEDULES.names())
+@pytest.mark.parametrize("scheme", SCHEDULES)
 def test_the_warm_up_climbs_in_equal_steps_to_the_full_rate(scheme):
     options = Train(niter=100, lr_G=1e-3, lr_scheme=scheme, warmup_iter=10, lr_steps=(50,))
     rates = [learning_rate(options, step) for step in range(10)]
@@ -251,5 +251,5 @@ def test_a_run_that_ends_before_its_warm_up_is_told_of(caplog, niter, told):
 
 @pytest.mark.parametrize("warmup", [-1, 0])
 def test_without_warm_up_the_first_rate_is_the_full_one(warmup):
-    for scheme in SCHEDULES.names():
+    for scheme in SCHEDULES:
         assert learning_rate(Train(lr_scheme=scheme, warmup_iter=warmup), 0) == pytest.approx(1e-4)

@@ -264,7 +264,7 @@ def test_every_field_has_a_description_and_every_ignored_field_a_reason():
         names = {item.name for item in dataclasses.fields(kind)}
         for item in dataclasses.fields(kind):
             assert len(item.metadata.get("description", "")) > 5, f"{kind.__name__}.{item.name} has no description"
-        for name, reason in kind.accepted.items():
+        for name, reason in getattr(kind, "accepted", {}).items():
             assert len(reason) > 5, f"{kind.__name__}: {name} has no reason"
             assert name not in names, f"{kind.__name__}: {name} is a field and ignored"
 

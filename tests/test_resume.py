@@ -96,15 +96,6 @@ def test_a_run_goes_on_from_the_options_that_it_wrote_down(run, monkeypatch):
     assert_same_end(run, "whole", "parts")
 
 
-def test_a_state_of_before_validations_could_be_due_is_resumed(run):
-    run.train("train.niter=2")
-    path = run.folder / "experiments/run/training_states/2.state"
-    state = torch.load(path, weights_only=True)
-    del state["validation_due"]
-    torch.save(state, path)
-    assert not run.trainer(AUTO).validation_due
-
-
 def test_auto_passes_over_a_damaged_state_and_says_so(run, caplog):
     run.train()
     states = run.folder / "experiments/run/training_states"

@@ -1,4 +1,4 @@
-"""Which precision is computed in: a network in half the bits, and parts of it in those of their arguments."""
+"""The precision of computations: autocast for a network, and none for those parts of it that need all the bits."""
 
 import logging
 from contextlib import AbstractContextManager, nullcontext

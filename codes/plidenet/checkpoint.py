@@ -15,10 +15,10 @@ from plidenet import released_format
 from plidenet.archs.layout import describe_layout
 from plidenet.errors import UserError
 from plidenet.files import replacing
+from plidenet.names import some
 
 PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
 FILTER_SCALE, REGULARIZERS = "wiener.filter_scale", "wiener.regularizers"
-SHOWN = 8  # keys named in a message
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class CheckpointInfo:
     def __str__(self) -> str:
         text = f"{self.format} format, {self.weights}: {len(self.taken)} tensors taken"
         told = [("ignored", self.ignored), ("left as they were", self.missing)]
-        return ", ".join([text, *(f"{len(names)} {what} ({_some(names)})" for what, names in told if names)])
+        return ", ".join([text, *(f"{len(names)} {what} ({some(names)})" for what, names in told if names)])
 
 
 def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool = True) -> CheckpointInfo:
@@ -104,10 +104,10 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, 
         raise UserError(f"{path} is not a checkpoint: expected a state dict of tensors")
     odd = [key for key, value in state.items() if not _is_plain(value)]
     if odd:
-        raise UserError(f"{path} holds tensors that are no plain numbers in memory, in {_some(odd)}")
+        raise UserError(f"{path} holds tensors that are no plain numbers in memory, in {some(odd)}")
     broken = [key for key, value in state.items() if value.is_floating_point() and not value.float().isfinite().all()]
     if broken:
-        raise UserError(f"{path} holds values that are not finite, in {_some(broken)}")
+        raise UserError(f"{path} holds values that are not finite, in {some(broken)}")
     state = {_strip(key): value for key, value in state.items()}
     if released_format.is_released(state):
         state, ignored = released_format.translate(state)
@@ -185,11 +185,6 @@ def _fits(value: Tensor, own: Tensor) -> bool:
     return value.shape == own.shape and value.is_floating_point() == own.is_floating_point()
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
 def _disagreement(
     own: Mapping[str, Tensor], state: Mapping[str, Tensor], absent: list[str], unknown: list[str], misfits: list[str]
 ) -> str:
@@ -198,7 +193,7 @@ def _disagreement(
     differ = theirs and ours and theirs != ours
     origin = [f"it looks like weights of {theirs}, the network is {ours}"] if differ else []
     parts = [("", origin), ("other shapes: ", shapes), ("missing: ", absent), ("unknown: ", unknown)]
-    return "; ".join(title + _some(names) for title, names in parts if names)
+    return "; ".join(title + some(names) for title, names in parts if names)
 
 
 def _kind(value: Tensor, other: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""One small registry, from names in a YAML file to classes: every `build_*` uses it."""
+"""One small registry, from names in a YAML file to classes and functions: every `build_*` uses it."""
 
 import inspect
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Registry:
         self._entries: dict[str, Callable[..., Any]] = {}
 
     def register(self, *names: str) -> Callable[[T], T]:
-        """Class decorator: enter the class under each of `names` (the first is the main one, the others aliases)."""
+        """Decorator: enter a class or function under all of `names`: the first one is the main one."""
 
         def enter(entry: T) -> T:
             for name in names:

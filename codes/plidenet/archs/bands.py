@@ -1,7 +1,7 @@
 """Work on an image band by band: what is computed in between then takes little memory, and fits into a CPU's cache.
 
-That is done without gradients; with them everything in between is kept anyway. A GPU takes wide bands, most images
-whole. So does a graph of torch.compile or torch.export with any image, unless `compile_network` has made it.
+That is done without gradients alone: with them everything in between is kept anyway. A GPU takes wide bands, and so
+most images whole; a graph of torch.compile or torch.export takes any image whole, unless `compile_network` has made it.
 """
 
 from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 class LayerNorm(nn.LayerNorm):
     """Layer normalization in at least float32, also under autocast, which sees to that on a GPU alone.
 
-    On a CPU the gradients of weight and bias would else be summed over all pixels in bfloat16, and be far off.
+    On a CPU the gradients of weight and bias would otherwise be summed over all pixels in bfloat16, and be far off.
     """
 
     def forward(self, x: Tensor) -> Tensor:

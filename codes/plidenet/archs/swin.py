@@ -100,7 +100,7 @@ class WindowAttention(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """F.scaled_dot_product_attention, written out where its fused kernels stand back: for a mask to learn, on a CPU."""
+    """F.scaled_dot_product_attention, written out where no fused kernel serves: for a mask that learns, on a CPU."""
     if mask.requires_grad and mask.device.type == "cpu":
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + mask
         return scores.softmax(dim=-1).to(value.dtype) @ value

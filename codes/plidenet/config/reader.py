@@ -103,7 +103,7 @@ class _Reader:
             raise self.error(where, f"must be a section with fields, not {_show(content)}")
         hints = typing.get_type_hints(kind)
         known = [item.name for item in dataclasses.fields(kind)]
-        accepted: Mapping[str, str] = kind.accepted  # type: ignore[attr-defined]
+        accepted: Mapping[str, str] = getattr(kind, "accepted", {})
         values = {}
         for name, value in content.items():
             field = f"{where}.{name}" if where else name

@@ -19,7 +19,7 @@ RESULT_TABLES = ("table", "widths", "kernels", "perceptual")  # that testing wri
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """How LR images are made from HR crops in training (method: blur, MATLAB bicubic, rounding)."""
+    """How LR images are made from HR crops in training: by blur, MATLAB's bicubic and rounding."""
 
     ksize: int = option(21, "side of the blur kernels, odd")
     sig_min: float = option(0.2, "smallest Gaussian width, in HR pixels")
@@ -86,8 +86,6 @@ class Network:
     which_model_G: str = option(REQUIRED, "registered name: PL_IDENet (or DEblurSRResDNet), PL_IDENet_E, Bicubic")
     setting: Mapping[str, Any] = option(REQUIRED, "the constructor's arguments; `scale` is filled in if absent")
 
-    accepted: ClassVar[Mapping[str, str]] = {}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Paths:
@@ -127,8 +125,6 @@ class Test:
     tile_overlap: int | None = option(
         None, "overlap of neighboring tiles, in LR pixels; ~: 32, or half of a smaller tile"
     )
-
-    accepted: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         require(self.overlap >= 0, "tile_overlap", "must not be negative")
@@ -186,16 +182,16 @@ class Options:
             require(known, f"datasets.{key}", "must be named train (there is one), val.. or test..")
             fits = dataset.GT_size is None or dataset.GT_size % self.scale == 0
             require(fits, f"datasets.{key}.GT_size", f"is {dataset.GT_size}, no multiple of the scale {self.scale}")
-            if key.startswith("train") and dataset.GT_size is not None:
+            if key == "train" and dataset.GT_size is not None:
                 self._require_crop(f"datasets.{key}.GT_size", dataset.GT_size)
-            free = key.startswith("train") or dataset.name not in RESULT_TABLES
+            free = key == "train" or dataset.name not in RESULT_TABLES
             require(free, f"datasets.{key}.name", f"cannot be {dataset.name}: a table of the results is called so")
         source = self.path.pretrain_scale
         fits = source in (None, self.scale) or (source, self.scale) == (4, 2)
         require(fits, "path.pretrain_scale", f"is {source}, but scale is {self.scale}: only 4 can be halved, to 2")
         scale = self.network_G.setting.get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
-        names = [dataset.name for key, dataset in self.datasets.items() if not key.startswith("train")]
+        names = [dataset.name for dataset in self.measured_sets.values()]
         require(len(names) == len(set(names)), "datasets", "two sets of one name would overwrite each other's results")
 
     def _require_crop(self, name: str, side: int) -> None:
@@ -211,6 +207,11 @@ class Options:
         refine, grid = self.train.refine_crop, 2 * self.scale
         on_grid = not refine or (refine <= side and (side - refine) % grid == 0)  # so is then the one in the middle
         require(on_grid, "train.refine_crop", f"must be {side} less a multiple of {grid}")
+
+    @property
+    def measured_sets(self) -> dict[str, Dataset]:
+        """The sections under `datasets` that are not for training."""
+        return {key: dataset for key, dataset in self.datasets.items() if key != "train"}
 
     @property
     def border(self) -> int:

@@ -14,8 +14,6 @@ class Loss:
     type: str = option(REQUIRED, "registered name: l1, lr_consistency, gradient_difference")
     weight: float = option(1.0, "its factor")
 
-    accepted: ClassVar[Mapping[str, str]] = {}
-
 
 RELEASED_LOSSES = (Loss(type="l1"), Loss(type="lr_consistency"), Loss(type="gradient_difference"))
 
@@ -83,8 +81,6 @@ class Guard:
     lr_factor: float = option(0.5, "multiply the learning rate by this at every return to the last good weights")
     max_returns: int = option(5, "give up after so many returns")
 
-    accepted: ClassVar[Mapping[str, str]] = {}
-
     def __post_init__(self) -> None:
         require(self.max_skips > 0, "max_skips", "must be positive")
         require(0 < self.max_psnr_drop < 1, "max_psnr_drop", "is a part of the best PSNR: it must lie between 0 and 1")
@@ -100,8 +96,6 @@ class Data:
         "none", "each process keeps all HR images in main memory or on its GPU and crops there; none: workers read them"
     )
 
-    accepted: ClassVar[Mapping[str, str]] = {}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Logger:
@@ -111,8 +105,6 @@ class Logger:
     save_checkpoint_freq: int = option(5_000, "save weights and state every so many iterations, and at the end")
     keep: int = option(3, "how many of the newest training states to keep")
     val_images: int = option(3, "how many images of each validation set to show in TensorBoard and val_images")
-
-    accepted: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         for name in ("print_freq", "save_checkpoint_freq", "keep"):

@@ -47,7 +47,7 @@ def require_images(sections: Mapping[str, config.DatasetOptions]) -> None:
                 missing.setdefault(key, f"datasets.{key}.{field}: no LMDB or folder at {root}")
     if not missing:
         return
-    benchmarks = [key for key in missing if not key.startswith("train")]
+    benchmarks = [key for key in missing if key != "train"]
     parts = [", ".join(missing.values())]
     if len(benchmarks) < len(missing):
         parts.append("name images of your own to train on")
@@ -60,7 +60,6 @@ def require_images(sections: Mapping[str, config.DatasetOptions]) -> None:
 
 def require_file_names(dataset: GTDataset | LQDataset | LQGTDataset) -> None:
     """UserError where an image could not be saved under its name, which an LMDB may make a path to any place."""
-    images = dataset.hr if isinstance(dataset, GTDataset) else dataset.lr
-    for key in images.keys:
+    for key in dataset.keys:
         if not is_file_name(key):
             raise UserError(f"the image {key!r} cannot be saved under its name: it must be a plain file name")

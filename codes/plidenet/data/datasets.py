@@ -45,7 +45,7 @@ class GTDataset(Dataset):
         self.hr = open_store(dataroot_GT)
         self.keys = self.hr.keys
         self.augment = Augment(GT_size, use_flip, use_rot)
-        require_room(self.hr, self.keys, GT_size, dataroot_GT)
+        require_room(self.hr, GT_size, dataroot_GT)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -87,12 +87,13 @@ class LQGTDataset(Dataset):
     ) -> None:
         self.scale = scale
         self.hr, self.lr = open_store(dataroot_GT), open_store(dataroot_LQ)
-        self.pairs = pair_keys(self.hr.keys, self.lr.keys)
+        self.keys = self.lr.keys
+        self.pairs = pair_keys(self.hr.keys, self.keys)
         check_pair_sizes(self.pairs, self.hr, self.lr, scale)
-        self.kernels = None if dataroot_kernel is None else KernelFolder(dataroot_kernel, self.lr.keys)
+        self.kernels = None if dataroot_kernel is None else KernelFolder(dataroot_kernel, self.keys)
         size = None if GT_size is None else GT_size // scale
         self.augment = Augment(size, use_flip, use_rot)
-        require_room(self.lr, self.lr.keys, size, dataroot_LQ)
+        require_room(self.lr, size, dataroot_LQ)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -146,11 +147,11 @@ class KernelFolder:
         return torch.from_numpy(read_kernel(self.folder / f"{key}.npy"))
 
 
-def require_room(store: Store, keys: Sequence[str], side: int | None, root: Path) -> None:
+def require_room(store: Store, side: int | None, root: Path) -> None:
     """UserError where an image is smaller than a crop of `side` x `side` pixels."""
     if side is None:
         return
-    for key in keys:
+    for key in store.keys:
         height, width = store.size(key)
         if min(height, width) < side:
             raise UserError(f"{root}: the image {key} ({height}x{width}) is smaller than the crop of {side}x{side}")

@@ -18,10 +18,10 @@ from plidenet.data.datasets import GTDataset, LQGTDataset
 from plidenet.data.packed import PackedImages
 from plidenet.errors import UserError
 
-Index = tuple[int, tuple[int, int]]  # which image, and the seed of its crop and orientation
+SeededIndex = tuple[int, tuple[int, int]]  # which image, and the seed of its crop and orientation
 
 
-class RepeatingBatches(Sampler[list[Index]]):
+class RepeatingBatches(Sampler[list[SeededIndex]]):
     """Endless batches of (index, seed) that depend on their number alone, so that any iteration can be resumed at.
 
     Each pass over the data has its own random order. The batch of iteration i is the same for any number of processes,
@@ -43,7 +43,7 @@ class RepeatingBatches(Sampler[list[Index]]):
         share = batch_size // world_size
         self.slots = range(rank * share, (rank + 1) * share)
 
-    def __iter__(self) -> Iterator[list[Index]]:
+    def __iter__(self) -> Iterator[list[SeededIndex]]:
         epoch, order = -1, np.empty(0, int)
         for iteration in count(self.start):
             batch = []
@@ -131,7 +131,7 @@ def build_eval_loader(dataset: Dataset[dict[str, Any]], n_workers: int) -> DataL
 
 
 def worker_count(n_workers: int) -> int:
-    """So many loader processes, but no more than this process may use CPUs: they would only wait for each other."""
+    """`n_workers`, but no more than the CPUs that this process may use: others would only wait for those."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(n_workers, cpus)
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from plidenet.data.stores import Store
 from plidenet.errors import UserError
-
-SHOWN = 3  # names in a message
+from plidenet.names import some
 
 
 def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str, str]]:
@@ -37,10 +36,10 @@ def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str,
         else:
             pairs.append((partner, key))
     if lonely:
-        raise UserError(f"{len(lonely)} of {len(lr_keys)} LR images have no HR image of their name: {_some(lonely)}")
+        raise UserError(f"{len(lonely)} of {len(lr_keys)} LR images have no HR image of their name: {some(lonely)}")
     unused = sorted(exact - {hr for hr, _ in pairs})
     if unused:
-        raise UserError(f"{len(unused)} of {len(hr_keys)} HR images have no LR image of their name: {_some(unused)}")
+        raise UserError(f"{len(unused)} of {len(hr_keys)} HR images have no LR image of their name: {some(unused)}")
     return pairs
 
 
@@ -70,7 +69,3 @@ def check_pair_sizes(pairs: Sequence[tuple[str, str]], hr: Store, lr: Store, sca
 
 def _without_width(name: str) -> str:
     return re.sub(r"^sig[\d.]+_", "", name)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plidenet.evaluation.conditions import kernel_width
 from plidenet.evaluation.evaluator import ImageResult
-from plidenet.evaluation.markup import NONE, markdown, write_csv
+from plidenet.evaluation.markup import NONE, markdown, write_table
 from plidenet.evaluation.measurement import MeasuredSet
 from plidenet.evaluation.tables import METRICS, format_score, mean_score
 
@@ -55,11 +55,10 @@ def write_breakdown(folder: Path, header: Sequence[str], lines: Sequence[Breakdo
     if not lines:
         return ""
     text = f"{to_markdown(header, lines)}\nBy kernel width in HR pixels: PSNR/SSIM on Y, mean over the images.\n"
-    (folder / "widths.md").write_text(text, encoding="utf-8")
     rows = [
         [*line.labels, f"{width:g}", str(len(results)), *format_score(mean_score(results))]
         for line in lines
         for width, results in line.by_width.items()
     ]
-    write_csv(folder / "widths.csv", [*header, "width", "images", *METRICS], rows)
+    write_table(folder, "widths", text, [*header, "width", "images", *METRICS], rows)
     return text

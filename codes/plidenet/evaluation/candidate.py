@@ -14,7 +14,6 @@ from plidenet.archs import build_network
 from plidenet.checkpoint import load_checkpoint
 from plidenet.config import Options
 from plidenet.data.build import build_dataset, require_images
-from plidenet.data.datasets import GTDataset
 from plidenet.data.loaders import build_eval_loader
 from plidenet.errors import UserError
 from plidenet.evaluation.conditions import Conditions, find_conditions
@@ -53,7 +52,7 @@ def prepare(options: Options, device: torch.device) -> Candidate:
     Raises:
         UserError: missing weights or data, pairs that do not match, or a metric that cannot be had.
     """
-    sections = {key: dataset for key, dataset in options.datasets.items() if not key.startswith("train")}
+    sections = options.measured_sets
     for key, dataset in sections.items():
         if dataset.mode == "GT":
             raise UserError(f"datasets.{key} needs LR images: mode LQGT, or LQ to restore without measuring")
@@ -63,8 +62,7 @@ def prepare(options: Options, device: torch.device) -> Candidate:
     sets = {}
     for section in sections.values():
         images = build_dataset(section, options.scale, False)
-        assert not isinstance(images, GTDataset)
-        conditions = find_conditions(section, images.lr.keys, options.scale)
+        conditions = find_conditions(section, images.keys, options.scale)
         sets[section.name] = TestSet(build_eval_loader(images, section.n_workers), conditions)
     return Candidate(options, load_network(options), sets, load_perceptual(options.test.perceptual, device))
 

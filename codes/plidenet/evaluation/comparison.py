@@ -9,7 +9,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation import notes
 from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.candidate import Candidate
-from plidenet.evaluation.markup import NONE, latex, markdown, write_csv
+from plidenet.evaluation.markup import NONE, latex, markdown, write_table, write_text
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.published import PublishedMethod, published_images, published_methods
 from plidenet.evaluation.tables import COLUMNS, METRICS, clear_tables, format_score, mean_score
@@ -35,7 +35,7 @@ def require_comparable(candidates: Sequence[Candidate]) -> None:
         for field, value, other in (("scale", options.scale, first.scale), ("crop", options.border, first.border)):
             if value != other:
                 raise UserError(f"{first.name} and {options.name} cannot be compared: {field} {other} and {value}")
-        for section in (section for key, section in options.datasets.items() if not key.startswith("train")):
+        for section in options.measured_sets.values():
             roots = (section.dataroot_GT, section.dataroot_LQ)
             name, known = data.setdefault(section.name, (options.name, roots))
             if roots != known:
@@ -80,11 +80,10 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     text = markdown(header, [row.cells for row in rows], left=2) + "\n" + "\n".join(lines) + "\n"
 
     clear_tables(folder, ("table", "widths"))
-    (folder / "table.md").write_text(text, encoding="utf-8")
     tex = latex(header, [[row.cells for row in block] for block in blocks], [line for line in lines if line], left=2)
-    (folder / "table.tex").write_text(tex, encoding="utf-8")
+    write_text(folder / "table.tex", tex)
     csv_header = ["method", "source", *(f"{name}_{metric}" for name in sets for metric in METRICS), *COSTS_CSV]
-    write_csv(folder / "table.csv", csv_header, [row.csv for row in rows])
+    write_table(folder, "table", text, csv_header, [row.csv for row in rows])
 
     pairs = [(name, one) for name, measurement in zip(labels, measurements, strict=True) for one in measurement.scored]
     broken_down = [line for name, one in pairs if (line := break_down((name, one.name), one))]

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from plidenet import distributed
 from plidenet.degradation import Downsampling, degrade
-from plidenet.device import to_uint8
+from plidenet.device import to_float, to_uint8
 from plidenet.evaluation.conditions import Conditions
 from plidenet.evaluation.evaluator import Restored
 from plidenet.evaluation.figures import draw_kernels
-from plidenet.evaluation.markup import markdown, write_csv
+from plidenet.evaluation.markup import markdown, write_table
 from plidenet.metrics import kernel_l1, psnr
 from plidenet.metrics.kernel import center_of_mass, in_one_size
 
@@ -100,7 +100,7 @@ def score_kernel(
     lr_psnr = math.nan
     if hr is not None and downsample is not None:
         kernel, scale = estimated.to(hr.device), hr.shape[-1] // lr.shape[-1]
-        rebuilt = degrade(hr[None].float() / 255, kernel, scale, downsample)[0]
+        rebuilt = degrade(to_float(hr[None], hr.device), kernel, scale, downsample)[0]
         most = 10 * math.log10(255**2 * lr[0].numel())
         lr_psnr = min(psnr(to_uint8(rebuilt), lr.to(hr.device)), most)
     return KernelScore(
@@ -127,8 +127,7 @@ def write_kernel_tables(folder: Path, sets: Mapping[str, Sequence[KernelPair]]) 
         return ""
     header = ["dataset", "images", *KERNEL_METRICS]
     text = f"{markdown(header, rows)}\n{NOTE}\n"
-    (folder / "kernels.md").write_text(text, encoding="utf-8")
-    write_csv(folder / "kernels.csv", header, rows)
+    write_table(folder, "kernels", text, header, rows)
     return text
 
 

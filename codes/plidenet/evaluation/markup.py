@@ -1,8 +1,10 @@
-"""Tables of text as Markdown, LaTeX and CSV."""
+"""Tables of text as Markdown, LaTeX and CSV, in files that appear whole."""
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+
+from plidenet.files import replacing
 
 NONE = "\u2013"  # an en dash, in a cell without a value
 
@@ -52,9 +54,21 @@ def latex(header: Sequence[str], blocks: Sequence[Sequence[Sequence[str]]], note
     return "\n".join(lines) + "\n"
 
 
+def write_table(folder: Path, name: str, text: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table twice: <name>.md for reading, which holds `text`, and <name>.csv, of `header` and `rows`."""
+    write_text(folder / f"{name}.md", text)
+    write_csv(folder / f"{name}.csv", header, rows)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table as comma-separated values, UTF-8."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from plidenet import distributed
 from plidenet.evaluation.evaluator import Restored
-from plidenet.evaluation.markup import NONE, markdown, write_csv
+from plidenet.evaluation.markup import NONE, markdown, write_table
 from plidenet.metrics.perceptual import PerceptualMetric, measure
 
 
@@ -76,6 +76,5 @@ def write_perceptual_tables(
         lines += [[*labels, metric, better[metric], cell] for metric, cell in cells.items()]
     note = f"Perceptual metrics of pyiqa; ↓ lower is better, ↑ higher is better. {protocol}"
     text = f"{markdown(header, rows)}\n{note}\n"
-    (folder / "perceptual.md").write_text(text, encoding="utf-8")
-    write_csv(folder / "perceptual.csv", ["dataset", "images", "metric", "better", "mean"], lines)
+    write_table(folder, "perceptual", text, ["dataset", "images", "metric", "better", "mean"], lines)
     return text

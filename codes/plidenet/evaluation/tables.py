@@ -9,7 +9,7 @@ from statistics import fmean
 from plidenet.config import RESULT_TABLES
 from plidenet.evaluation.evaluator import ImageResult
 from plidenet.evaluation.kernels import KERNEL_METRICS, KernelPair
-from plidenet.evaluation.markup import markdown, write_csv
+from plidenet.evaluation.markup import markdown, write_csv, write_table
 from plidenet.evaluation.perceptual import PerceptualScores
 from plidenet.metrics import Score
 
@@ -67,8 +67,7 @@ def write_tables(folder: Path, rows: Sequence[SetResult], caption: str) -> str:
     if not rows:
         return ""
     text = f"{to_markdown(rows)}\n{caption}\n"
-    (folder / "table.md").write_text(text, encoding="utf-8")
-    write_csv(folder / "table.csv", COLUMNS, [row.cells() for row in rows])
+    write_table(folder, "table", text, COLUMNS, [row.cells() for row in rows])
     return text
 
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from plidenet.archs import build_network, compile_network
 from plidenet.autocast import autocast_off, autocast_to
+from plidenet.config.training import RELEASED_LOSSES
 from plidenet.device import set_tf32
 from plidenet.errors import UserError
 from plidenet.losses import Restoration, build_losses, total_loss
 
 RECOMPILATIONS = 64  # torch.compile gives up on a function after 8 by default: too few for that many cases
-LOSSES = ("l1", "lr_consistency", "gradient_difference")
 
 Run = Callable[[], None]
 
@@ -94,7 +94,7 @@ def _forward(case: Case, forward: Callable, lr: Tensor) -> Run:
 def _training_step(case: Case, forward: Callable, net: nn.Module, lr: Tensor) -> Run:
     side = case.scale * case.size
     hr = torch.rand(case.batch, 3, side, side, device=case.device)
-    losses = build_losses([(name, 1.0) for name in LOSSES])
+    losses = build_losses((loss.type, loss.weight) for loss in RELEASED_LOSSES)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, fused=case.device == "cuda")
 
     def run() -> None:

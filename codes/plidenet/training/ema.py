@@ -20,7 +20,7 @@ def moving_average(decay: float) -> Update:
 
     Args:
         decay: what is kept of the averages at each update. After t updates it is (1+t)/(10+t) where that is less: the
-            weights that a run starts with would else be seen for some thousand steps.
+            weights that a run starts with would otherwise be seen for some thousand steps.
     """
 
     @torch.no_grad()

@@ -22,8 +22,16 @@ from plidenet.errors import UserError
 from plidenet.files import replacing
 
 log = logging.getLogger(__name__)
-STATE_FIELDS: dict[str, Any] = {"iteration": int, "best_psnr": float, "options": list, "weights": dict, "guard": dict}
-STATE_FIELDS |= {"last_good": dict | None}
+STATE_FIELDS: dict[str, Any] = {
+    "iteration": int,
+    "best_psnr": float,
+    "validation_due": bool,
+    "options": list,
+    "weights": dict,
+    "last_good": dict | None,
+    "guard": dict,
+    "stretch": dict,
+}
 
 
 class Experiment:

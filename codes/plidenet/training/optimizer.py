@@ -11,7 +11,7 @@ from plidenet.errors import UserError
 
 
 class Adam(torch.optim.Adam):
-    """Adam that takes over the moments of a saved state, while all that options decide stays as this run's say."""
+    """Adam that takes over the moments of a saved state, but not its rates and betas: options set those."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         super().load_state_dict({**state_dict, "param_groups": self.state_dict()["param_groups"]})

@@ -41,9 +41,9 @@ class Record:
         """Write values such as {"loss/l1": 0.02, "val/Set5/psnr_y": 31.9}."""
         with naming(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows((iteration, name, f"{value:.8g}") for name, value in values.items())
-        self.timing(iteration, values)
+        self.to_tensorboard(iteration, values)
 
-    def timing(self, iteration: int, values: Mapping[str, float]) -> None:
+    def to_tensorboard(self, iteration: int, values: Mapping[str, float]) -> None:
         """Write values to TensorBoard alone: those that differ between runs that are otherwise the same."""
         if self.writer is not None:
             for name, value in values.items():

@@ -5,24 +5,23 @@ import math
 from bisect import bisect_right
 
 from plidenet.config.training import Train
-from plidenet.registry import Registry
 
 log = logging.getLogger(__name__)
-SCHEDULES = Registry("learning rate schedule")
 
 
-@SCHEDULES.register("MultiStepLR")
 def multi_step(options: Train, iteration: int) -> float:
     """lr_G, multiplied by lr_gamma at each of lr_steps."""
     return options.lr_G * options.lr_gamma ** bisect_right(sorted(options.lr_steps), iteration)
 
 
-@SCHEDULES.register("CosineAnnealingLR")
 def cosine(options: Train, iteration: int) -> float:
     """Half a cosine from lr_G at the end of the warm-up to eta_min at niter."""
     start = max(options.warmup_iter, 0)
     progress = (iteration - start) / max(options.niter - start, 1)
     return options.eta_min + (options.lr_G - options.eta_min) * (1 + math.cos(math.pi * min(progress, 1))) / 2
+
+
+SCHEDULES = {"MultiStepLR": multi_step, "CosineAnnealingLR": cosine}
 
 
 def learning_rate(options: Train, iteration: int) -> float:
@@ -34,7 +33,7 @@ def learning_rate(options: Train, iteration: int) -> float:
     """
     if iteration < options.warmup_iter:
         return options.lr_G * (iteration + 1) / options.warmup_iter
-    return SCHEDULES.get(options.lr_scheme)(options, iteration)
+    return SCHEDULES[options.lr_scheme](options, iteration)
 
 
 def warn_of_long_warm_up(options: Train) -> None:

@@ -199,7 +199,7 @@ class Trainer:
         now = {"lr": lr} | getattr(self.net, "diagnostics", dict)() | {"skipped_steps": self.guard.skipped}
         self.record.scalars(self.iteration, values | now)
         pace = self.options.datasets["train"].batch_size / seconds
-        self.record.timing(self.iteration, {"patches_per_second": pace})
+        self.record.to_tensorboard(self.iteration, {"patches_per_second": pace})
         losses = ", ".join(f"{name.removeprefix('loss/')} {values[name]:.4f}" for name in values if "loss/" in name)
         bar.set_postfix_str(f"loss {values['loss/total']:.4f}, lr {lr:.1e}, {pace:.1f} patches/s")
         log.info(
@@ -278,14 +278,14 @@ class Trainer:
                     )
             self.load_weights(copy.deepcopy(state["weights"]))
             self.guard.load_state_dict(state["guard"])
-            self.stretch.load_state_dict(state.get("stretch", {"values": []}))  # older states have none
+            self.stretch.load_state_dict(state["stretch"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"{path} does not fit this network; another name starts a new run: {reason}") from error
         if state["iteration"] > (niter := self.options.train.niter):
             raise UserError(f"{path} is of iteration {state['iteration']}, beyond train.niter: {niter}")
         self.iteration, self.best_psnr = state["iteration"], state["best_psnr"]
-        self.validation_due = bool(state.get("validation_due"))  # older states have none
+        self.validation_due = state["validation_due"]
         self.last_good = state["last_good"] or state["weights"]
         if self.iteration == niter and not self.validation_due:
             log.info("that is train.niter: nothing is left to do; a larger one goes on, another name starts a new run")

@@ -1,5 +1,6 @@
 """Mistakes of the user's: one sentence on stderr, exit status 2, and nothing half-written left behind."""
 
+import shutil
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ from conftest import ROOT, TINY, tree
 from PIL import Image
 from plidenet import build_network
 from plidenet.checkpoint import save_checkpoint
-from plidenet.data.images import write_image
+from plidenet.data.images import list_images, write_image
 from plidenet.data.lmdb_store import write_lmdb
+from plidenet.errors import UserError
 from skimage import data
 
 SETTING = {key: list(value) if isinstance(value, tuple) else value for key, value in TINY.items()}
@@ -109,8 +111,19 @@ def test_a_script_refuses_a_source_that_it_cannot_use(refused, here, script, arg
 
 
 def test_inference_refuses_a_source_that_it_cannot_use(infer, here):
-    for source, message in {**bad_folders(here), "train.yml": "train.yml is not an image, or it is truncated"}.items():
+    sources = {**bad_folders(here), "train.yml": "train.yml is not an image, or it is truncated"}
+    del sources["twice"]  # of which it restores one
+    for source, message in sources.items():
         assert infer(source) == message
+
+
+def test_it_is_told_that_subfolders_are_not_searched(here, caplog):
+    (here / "deep/DIV2K").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"deep holds no images \(.*\); subfolders are not searched"):
+        list_images(here / "deep")
+    shutil.copy(here / "HR/0.png", here / "deep")
+    assert list_images(here / "deep") == [here / "deep/0.png"]
+    assert f"{here / 'deep'}: its subfolders are not searched: DIV2K" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import OutOfMemory
 from plidenet.training import Trainer, validation
 from plidenet.training.guard import DivergenceGuard
-from plidenet.training.validation import Validator
-from training_setup import Run, assert_identical
+from training_setup import Run, assert_identical, validate_with
 
 
 @pytest.fixture
@@ -28,12 +27,6 @@ def poison(monkeypatch, iterations):
         return step(self, batch, *arguments)
 
     monkeypatch.setattr(Trainer, "train_step", poisoned)
-
-
-def validate_with(monkeypatch, values):
-    """Let validation report given PSNRs, one after the other."""
-    remaining = iter(values)
-    monkeypatch.setattr(Validator, "measure", lambda *_: next(remaining))
 
 
 def averages(state):

@@ -132,7 +132,10 @@ def test_inference_works_in_tiles_where_memory_is_short(
         (lambda folder: shutil.rmtree(folder), "no folder"),
         (lambda folder: (folder / "rgb.png").write_bytes(b"no image"), "rgb.png is not an image, or it is truncated"),
         (lambda folder: Image.new("RGB", (15, 40)).save(folder / "rgb.png"), "rgb: .*16x16"),
-        (lambda folder: Image.new("RGB", (20, 20)).save(folder / "rgb.bmp"), "have the same name but for"),
+        (
+            lambda folder: Image.new("RGB", (20, 20)).save(folder / "rgb.bmp"),
+            "rgb.png: rgb.bmp would be restored under the same name",
+        ),
     ],
 )
 def test_images_that_cannot_be_restored_are_named(

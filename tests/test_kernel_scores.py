@@ -144,3 +144,14 @@ def test_the_sheet_of_a_large_set_shows_some_of_its_images(pair):
     row = sizes[0][0]
     assert [height // row for height, _, _ in sizes] == [1, 1, 2, 2, 2]
     assert sizes[1][1] == sizes[2][1] == sizes[4][1]
+
+
+def test_the_estimated_kernels_of_several_networks_are_compared(bench, options, weights, run_script):
+    other = bench.options("other", LEARNED, ("Kernels", "Set5"), path={"pretrain_model_G": str(weights)})
+    ended = run_script("test/test.py", "--compare", options, other, "test.save_images=false")
+    assert ended.status == 0, ended.err
+    lines = bench.table("comparison/kernels.csv")
+    methods = ["PL_IDENet (ours)", "PL_IDENet (other)"]
+    assert [(line.pop("method"), line["dataset"]) for line in lines] == [(method, "Kernels") for method in methods]
+    assert lines == 2 * bench.table("ours/kernels.csv")
+    assert bench.text("comparison/kernels.md") in ended.out

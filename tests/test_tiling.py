@@ -210,7 +210,7 @@ def test_bicubic_interpolation_needs_no_tiles(bench, run_script):
         (["test.tile=8"], "test.tile must be at least 16 LR pixels"),
         (["test.tile=40", "test.tile_overlap=32"], "test.tile_overlap must be at most half of the tile"),
         (["test.tile_overlap=-1"], "test.tile_overlap must not be negative"),
-        (["test.tile=large"], "test.tile must be a whole number, not 'large'"),
+        (["test.tile=large"], "test.tile must be a whole number, not 'large'; or auto"),
     ],
 )
 def test_tiles_that_cannot_be_are_refused(bench, overrides, message):

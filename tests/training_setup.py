@@ -13,6 +13,7 @@ from plidenet.config import Options, load_options
 from plidenet.data.benchmark import generate_blurred, setting1
 from plidenet.data.images import write_image
 from plidenet.training import Trainer
+from plidenet.training.validation import Validator
 from skimage import data
 
 OPTIONS = {
@@ -125,3 +126,9 @@ def crash_before(monkeypatch, iteration):
         return step(self, *arguments)
 
     monkeypatch.setattr(Trainer, "train_step", crashing)
+
+
+def validate_with(monkeypatch, values):
+    """Let validation report given PSNRs, one after the other."""
+    remaining = iter(values)
+    monkeypatch.setattr(Validator, "measure", lambda *_: next(remaining))

@@ -41,7 +41,8 @@ class Complexity:
 def count(net: nn.Module, lr_size: tuple[int, int] = (64, 64)) -> Complexity:
     """Count a network's parameters, and its multiply-adds for one LR image in eval mode.
 
-    The network is copied to the meta device and run there on shapes alone, which takes no time to speak of.
+    The network is copied to the meta device and run there on shapes alone, which takes no time to speak of; one that
+    cannot do so, as its forward looks at numbers, is run on zeros on the CPU.
 
     Args:
         net: any network that takes an image (1,3,h,w); left as it is.
@@ -50,10 +51,10 @@ def count(net: nn.Module, lr_size: tuple[int, int] = (64, 64)) -> Complexity:
     Raises:
         ValueError: an image too small for the network.
     """
-    shapes_only = copy.deepcopy(net).to("meta").eval()
-    counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
-    with torch.no_grad(), counter:
-        shapes_only(torch.empty(1, 3, *lr_size, device="meta"))
+    try:
+        counter = _run_counted(net, lr_size, "meta")
+    except RuntimeError:
+        counter = _run_counted(net, lr_size, "cpu")
     counts = {name: sum(operations.values()) // 2 for name, operations in counter.get_flop_counts().items()}
     total, root = counts.get("Global", 0), type(net).__name__
     by_module = {name: counts.get(f"{root}.{name}", 0) for name, _ in net.named_children()}
@@ -72,6 +73,13 @@ def fourier_multiply_adds(lengths: Sequence[int], points: int, real: bool) -> in
         real: whether their values before the transform (or behind the inverse one) are real.
     """
     return round((1.25 if real else 2.5) * points * math.log2(math.prod(lengths)))
+
+
+def _run_counted(net: nn.Module, lr_size: tuple[int, int], device: str) -> FlopCounterMode:
+    copied, counter = copy.deepcopy(net).to(device).eval(), FlopCounterMode(display=False, custom_mapping=FORMULAS)
+    with torch.no_grad(), counter:
+        copied(torch.zeros(1, 3, *lr_size, device=device))
+    return counter
 
 
 # The counter's formulas get shapes in place of tensors and return operations, two to a multiply-add.

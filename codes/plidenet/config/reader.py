@@ -136,7 +136,12 @@ class _Reader:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union):
             words = [word for argument in arguments for word in typing.get_args(argument)]
-            return value if value is None or value in words else self.convert(arguments[0], value, where)
+            if value is None or value in words:
+                return value
+            try:
+                return self.convert(arguments[0], value, where)
+            except UserError as error:
+                raise UserError("; or ".join([str(error), *map(str, words)])) from error
         if isinstance(value, Written):
             as_text = kind is str or (kind is Path and not isinstance(value.value, bool))
             value = value.text if as_text else value.value

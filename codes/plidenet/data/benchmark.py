@@ -13,6 +13,8 @@ each other; the manifest holds, under "x2", "x3" and "x4", the setting of each a
 
 import hashlib
 import json
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ from plidenet.degradation import (
 from plidenet.errors import UserError
 from plidenet.files import replacing, staged
 
+log = logging.getLogger(__name__)
 SETTING2_WIDTHS = (0.6, 5.0)
 MANIFEST = "manifest.json"
 MAX_WIDTH = 1e6  # of a kernel, in a manifest
@@ -88,6 +91,9 @@ def setting1(sigmas: Sequence[float], size: int) -> Setting:
     if not all(0 < sigma < MAX_WIDTH for sigma in sigmas) or len(set(labels)) < len(labels):
         raise UserError(f"kernel widths must be positive and different, not {', '.join(map(str, sigmas))}")
     _require_odd(size)
+    if size < 4 * (widest := max(sigmas)):
+        needed = 2 * math.ceil(3 * widest) + 1
+        log.warning("kernels of %dx%d cut off much of width %g: --ksize %d would hold it", size, size, widest, needed)
     kernels = isotropic_gaussian(size, torch.tensor(sigmas, dtype=torch.float64)).numpy()
 
     def blurs(name: str) -> list[Blur]:

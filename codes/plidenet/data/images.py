@@ -1,8 +1,10 @@
 """Image files: uint8 RGB, whatever they are on disk."""
 
 import io
+import logging
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
@@ -14,7 +16,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from plidenet.errors import UserError
 from plidenet.files import replacing
+from plidenet.names import some
 
+log = logging.getLogger(__name__)
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 EXIF_ORIENTATION, EXIF_TRANSPOSED = 274, (5, 6, 7, 8)
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
@@ -35,10 +39,14 @@ def list_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder" if folder.exists() else f"no folder {folder}")
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))  # macOS: ._a.png
-    images = sorted(path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS)
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))  # macOS: ._a.png
+    images = [path for path in paths if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS]
+    inner = [path.name for path in paths if path.is_dir()]
     if not images:
-        raise UserError(f"{folder} holds no images ({', '.join(extension[1:] for extension in IMAGE_EXTENSIONS)})")
+        kinds = ", ".join(extension[1:] for extension in IMAGE_EXTENSIONS)
+        raise UserError(f"{folder} holds no images ({kinds}){'; subfolders are not searched' if inner else ''}")
+    if inner:
+        _tell_of_subfolders(folder, some(inner))
     return images
 
 
@@ -113,6 +121,12 @@ def encode_image(image: np.ndarray, extension: str = ".png") -> bytes:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     _, data = cv2.imencode(extension, bgr)
     return data.tobytes()
+
+
+@cache
+def _tell_of_subfolders(folder: Path, names: str) -> None:
+    """Once for each folder, however often its images are listed."""
+    log.warning("%s: its subfolders are not searched: %s", folder, names)
 
 
 def _header(file: BinaryIO) -> tuple[int, int]:

@@ -70,6 +70,8 @@ def prepare(options: Options, device: torch.device) -> Candidate:
 def as_tested(net: nn.Module, options: Options) -> nn.Module:
     """The network with what `test.tile` and `test.ensemble` put around it."""
     tiled = in_tiles(net, options.test)
+    if options.test.tile is None and options.test.tile_overlap is not None:
+        log.info("test.tile_overlap is of no use without test.tile")
     if options.test.tile is not None and tiled is net:
         log.info("test.tile is of no use with %s, which restores images whole", options.network_G.which_model_G)
     return SelfEnsemble(tiled) if options.test.ensemble else tiled
@@ -88,6 +90,9 @@ def load_network(options: Options, weights: Path | None = None) -> nn.Module:
             hint = "path.pretrain_model_G names the weights: your run's best_G.pth, for example"
             raise UserError(f"no checkpoint at {path}; {hint}")
         log.info("%s: %s", path, load_checkpoint(net, path, options.path.strict_load))
+        models = options.path.experiments_root / options.name / "models"
+        if weights is None and "train" in options.datasets and path.parent != models:
+            log.warning("these are the weights that training starts from; those of the run are in %s", models)
     elif any(True for _ in net.parameters()):
         raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G")
     return net

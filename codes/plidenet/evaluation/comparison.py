@@ -9,6 +9,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation import notes
 from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.candidate import Candidate
+from plidenet.evaluation.kernels import write_kernel_tables
 from plidenet.evaluation.markup import NONE, latex, markdown, write_table, write_text
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.published import PublishedMethod, published_images, published_methods
@@ -56,7 +57,8 @@ def require_own_folder(folder: Path, candidates: Sequence[Candidate]) -> None:
 
 
 def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
-    """Write table.md, .csv and .tex and, for sets with several kernel widths, widths.md and .csv; earlier tables go.
+    """Write table.md, .csv and .tex, for sets with several kernel widths widths.md and .csv, and for sets with true
+    kernels kernels.md and .csv; earlier tables go.
 
     Args:
         folder: where to, made where it does not exist.
@@ -79,7 +81,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     lines = footnotes(labels, measurements, sets.values(), bool(published))
     text = markdown(header, [row.cells for row in rows], left=2) + "\n" + "\n".join(lines) + "\n"
 
-    clear_tables(folder, ("table", "widths"))
+    clear_tables(folder, ("table", "widths", "kernels"))
     tex = latex(header, [[row.cells for row in block] for block in blocks], [line for line in lines if line], left=2)
     write_text(folder / "table.tex", tex)
     csv_header = ["method", "source", *(f"{name}_{metric}" for name in sets for metric in METRICS), *COSTS_CSV]
@@ -87,7 +89,9 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
 
     pairs = [(name, one) for name, measurement in zip(labels, measurements, strict=True) for one in measurement.scored]
     broken_down = [line for name, one in pairs if (line := break_down((name, one.name), one))]
-    return "\n".join(filter(None, (text, write_breakdown(folder, ["method", "dataset"], broken_down))))
+    widths = write_breakdown(folder, ["method", "dataset"], broken_down)
+    kernels = write_kernel_tables(folder, ["method", "dataset"], {(name, one.name): one.kernels for name, one in pairs})
+    return "\n".join(filter(None, (text, widths, kernels)))
 
 
 def label(measurements: Sequence[Measurement]) -> list[str]:

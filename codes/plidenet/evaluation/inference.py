@@ -10,7 +10,7 @@ from plidenet import distributed
 from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.cli import progress
 from plidenet.config import Options
-from plidenet.data.images import named_images, read_image
+from plidenet.data.images import list_images, read_image
 from plidenet.device import choose_device
 from plidenet.errors import UserError
 from plidenet.evaluation.candidate import as_tested, load_network
@@ -39,7 +39,12 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
             too small or too large images.
     """
     single = source.is_file()
-    files = {source.stem: source} if single else named_images(source)
+    paths = [source] if single else list_images(source)
+    files: dict[str, Path] = {}
+    failures = []
+    for file in paths:
+        if files.setdefault(file.stem, file) != file:
+            failures.append(f"{file}: {files[file.stem].name} would be restored under the same name")
     if (source.parent if single else source).resolve() == target.resolve():
         raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
     share = list(files.items())[distributed.rank() :: distributed.world_size()]
@@ -51,18 +56,18 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
     if options.test.tile is None and isinstance(net, PLIDENet):
         options = replace(options, test=replace(options.test, tile="auto"))
     net = as_tested(net, options).to(device).eval()
-    failures = []
+    failures = failures if distributed.is_main() else []
     for name, file in progress(share, source.name):
         try:
             image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
             with advising_tiles():
                 save(restore(net, image, device, name), {})
         except UserError as error:
-            if len(files) == 1:
+            if len(paths) == 1:
                 raise
             failures.append(str(error))
     log.info("results are in %s", target)
     if failures := distributed.gather_interleaved(failures):  # the first process to end with an error ends the others
         for failure in failures:
             log.warning("not restored: %s", failure)
-        raise UserError(f"{len(failures)} of {len(files)} images were not restored; the first: {failures[0]}")
+        raise UserError(f"{len(failures)} of {len(paths)} images were not restored; the first: {failures[0]}")

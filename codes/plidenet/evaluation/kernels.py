@@ -116,18 +116,25 @@ def mean_kernel_score(pairs: Sequence[KernelPair]) -> KernelScore:
     return KernelScore(*(fmean(getattr(pair.score, name) for pair in pairs) for name in KERNEL_METRICS))
 
 
-def write_kernel_tables(folder: Path, sets: Mapping[str, Sequence[KernelPair]]) -> str:
+def write_kernel_tables(
+    folder: Path, header: Sequence[str], sets: Mapping[tuple[str, ...], Sequence[KernelPair]]
+) -> str:
     """Write kernels.md and kernels.csv, a line for each set that has kernels.
+
+    Args:
+        folder: where to.
+        header: names of the first columns.
+        sets: the kernels by what stands in those columns.
 
     Returns:
         what kernels.md holds; nothing is written, and the text is empty, where no set has any.
     """
-    rows = [[name, str(len(pairs)), *mean_kernel_score(pairs).cells()] for name, pairs in sets.items() if pairs]
+    rows = [[*labels, str(len(pairs)), *mean_kernel_score(pairs).cells()] for labels, pairs in sets.items() if pairs]
     if not rows:
         return ""
-    header = ["dataset", "images", *KERNEL_METRICS]
-    text = f"{markdown(header, rows)}\n{NOTE}\n"
-    write_table(folder, "kernels", text, header, rows)
+    columns = [*header, "images", *KERNEL_METRICS]
+    text = f"{markdown(columns, rows, left=len(header))}\n{NOTE}\n"
+    write_table(folder, "kernels", text, columns, rows)
     return text
 
 

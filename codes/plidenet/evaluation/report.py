@@ -35,7 +35,7 @@ def write_report(folder: Path, measurement: Measurement) -> str:
     rows = [summarize(one.name, options.border, one.results) for one in measurement.scored]
     scores = write_tables(folder, rows, caption(measurement))
     widths = write_breakdown(folder, ["dataset"], [line for one in sets if (line := break_down((one.name,), one))])
-    kernels = write_kernel_tables(folder, {one.name: one.kernels for one in sets})
+    kernels = write_kernel_tables(folder, ["dataset"], {(one.name,): one.kernels for one in sets})
     by_set = {one.name: one.perceptual for one in sets}
     perceptual = write_perceptual_tables(folder, measurement.metrics, by_set, protocol(options.border))
     return "\n".join(filter(None, (scores, widths, kernels, perceptual)))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from plidenet.errors import UserError
 from plidenet.losses.terms import LOSSES, Restoration
 
 __all__ = ["LOSSES", "Restoration", "Term", "build_losses", "total_loss"]
@@ -31,7 +32,13 @@ def build_losses(weights: Iterable[tuple[str, float]]) -> list[Term]:
 
 
 def total_loss(terms: Sequence[Term], restoration: Restoration) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """The weighted sum of the terms, and each term by name (unweighted), all scalars."""
+    """The weighted sum of the terms, and each term by name (unweighted), all scalars.
+
+    Raises:
+        UserError: a term that needs what the network or the options do not give.
+    """
     values = {term.name: term.function(restoration) for term in terms}
+    if restoration.sr.numel() == 0 and (lost := [name for name, value in values.items() if not value.isfinite()]):
+        raise UserError(f"the loss {lost[0]} needs restored images: where train.refine_crop is 0, there are none")
     total = sum((term.weight * values[term.name] for term in terms), start=restoration.hr.new_zeros(()))
     return total, values

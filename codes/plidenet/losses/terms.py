@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from plidenet.crop import Crop
 from plidenet.degradation import degrade
+from plidenet.errors import UserError
 from plidenet.registry import Registry
 
 LOSSES = Registry("loss")
@@ -18,14 +19,14 @@ class Restoration:
 
     Attributes:
         sr: restored image (B,3,H,W), or a crop of it, not clamped.
-        kernel: estimated kernel (B,1,k,k).
+        kernel: estimated kernel (B,1,k,k), or None of a network that estimates none.
         lr: LR image (B,3,h,w) in [0,1].
         hr: true image (B,3,H,W) in [0,1].
         crop: the part that sr shows (default None: all).
     """
 
     sr: Tensor
-    kernel: Tensor
+    kernel: Tensor | None
     lr: Tensor
     hr: Tensor
     crop: Crop | None = None
@@ -52,6 +53,8 @@ def lr_consistency(restoration: Restoration) -> Tensor:
 
     The degraded image is not rounded, so that the gradient reaches the kernel.
     """
+    if restoration.kernel is None:
+        raise UserError("the loss lr_consistency needs a network that estimates a kernel: give train.losses without it")
     predicted = degrade(restoration.hr, restoration.kernel, restoration.scale)
     return F.l1_loss(predicted, restoration.lr)
 

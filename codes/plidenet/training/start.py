@@ -1,5 +1,7 @@
 """The weights that a run starts from, brought into its network."""
 
+from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 from torch import nn
@@ -10,6 +12,7 @@ from plidenet.archs.transfer import transfer
 from plidenet.checkpoint import CheckpointInfo, load_checkpoint
 from plidenet.config import Options
 from plidenet.errors import UserError
+from plidenet.names import some
 
 
 def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
@@ -45,4 +48,26 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
         transfer(source, net)
     except ValueError as error:
         raise UserError(f"{refusal}: {error}") from error
-    return found
+    given, own_names = source.state_dict(), net.state_dict()
+    missing = [name for name in own_names if name not in given]
+    if options.path.strict_load and missing:
+        raise UserError(f"{refusal} (path.strict_load), which lack {some(missing)}")
+    return replace(
+        found,
+        taken=[name for name in own_names if name in given],
+        ignored=[*found.ignored, *(name for name in given if name not in own_names)],
+        missing=missing,
+    )
+
+
+def require_crops(net: nn.Module, options: Options) -> None:
+    """UserError where a network that cannot refine a crop is to do so."""
+    if options.train.refine_crop is None:
+        return
+    try:
+        signature(net.forward).bind("lr", "crop")
+    except TypeError as error:
+        name = options.network_G.which_model_G
+        raise UserError(
+            f"train.refine_crop needs a network with forward(lr, crop=None), which {name} has not"
+        ) from error

@@ -34,7 +34,7 @@ from plidenet.training.optimizer import build_optimizer
 from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate, warn_of_long_warm_up
 from plidenet.training.sets import build_train_batches, build_val_loaders
-from plidenet.training.start import load_start
+from plidenet.training.start import load_start, require_crops
 from plidenet.training.stretch import Stretch
 from plidenet.training.validation import Validator, measures_anew
 
@@ -62,7 +62,7 @@ class Trainer:
         self.seed = options.train.manual_seed
         self.iteration = 0
         self.best_psnr = -math.inf
-        self.validation_due = False
+        self.validation_due = options.path.pretrain_model_G is not None  # a start that has a score to beat
 
         torch.manual_seed(self.seed)
         self.net = build_network(options.network_G.which_model_G, **options.network_setting)
@@ -72,6 +72,7 @@ class Trainer:
             add_filter_scale(self.net, found_state[1]["weights"].get("net"))
         elif (start := options.path.pretrain_model_G) is not None:
             log.info("%s: %s", start, load_start(self.net, start, options))
+        require_crops(self.net, options)
         self.net.to(self.device)
         distributed.share_weights(self.net)
         if options.train.channels_last:
@@ -92,9 +93,7 @@ class Trainer:
         if found_state is not None:
             self.resume(*found_state)
         if len(set(distributed.gather_interleaved([self.iteration]))) > 1:
-            raise UserError(
-                "the processes found different training states: do they see the same path.experiments_root?"
-            )
+            raise UserError("the processes found different training states: do they all see path.experiments_root?")
         val_loaders = build_val_loaders(options)
         self.batches = build_train_batches(options, self.device, self.iteration)
         if distributed.is_main():
@@ -123,9 +122,10 @@ class Trainer:
 
     def _take_steps(self, bar: tqdm, interrupt: Interrupt) -> None:
         train, logger = self.options.train, self.options.logger
-        if self.validation_due:  # where the run that this one goes on from was stopped
+        if self.validation_due:  # of weights to start from, or where the run that this one goes on from was stopped
             self.validate(interrupt)
-            self.save()
+            if self.iteration > 0:
+                self.save()
         self.stretch.start_clock()
         for batch in distributed.in_step(islice(self.batches, train.niter - self.iteration), self.device):
             values = self.train_step(batch, interrupt.requested)

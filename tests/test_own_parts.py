@@ -1,0 +1,57 @@
+"""Networks and losses of one's own: what they may leave out, and what is said where something does not go with it."""
+
+import pytest
+from plidenet.archs.registry import NETWORKS
+from plidenet.complexity import count
+from plidenet.errors import UserError
+from plidenet.losses import LOSSES
+from torch import nn
+from torch.nn import functional as F
+from training_setup import Run
+
+PLAIN = "network_G={which_model_G: Plain, setting: {}}"
+
+
+class Plain(nn.Module):
+    """Enlarges by a convolution, depending on what it sees, and estimates no kernel."""
+
+    def __init__(self, *, scale):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3 * scale**2, 3, padding=1)
+        self.scale = scale
+
+    def forward(self, lr):
+        sr = F.pixel_shuffle(self.conv(lr), self.scale)
+        return (sr if float(lr.mean()) < 0.9 else 2 * sr), None
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setitem(NETWORKS._entries, "Plain", Plain)
+    return Run(tmp_path)
+
+
+def test_a_network_without_a_kernel_trains_by_the_losses_of_the_image(run):
+    trainer = run.train(PLAIN, "train.losses=[{type: l1}]")
+    assert trainer.best_psnr > 0
+
+
+def test_the_loss_of_the_kernel_needs_one(run):
+    with pytest.raises(UserError, match="lr_consistency needs a network that estimates a kernel"):
+        run.train(PLAIN)
+
+
+def test_crops_need_a_network_that_takes_them(run):
+    with pytest.raises(UserError, match=r"needs a network with forward\(lr, crop=None\), which Plain has not"):
+        run.trainer(PLAIN, "train.refine_crop=16", "train.losses=[{type: l1}]")
+
+
+def test_a_loss_of_the_image_needs_one(run, monkeypatch):
+    monkeypatch.setitem(LOSSES._entries, "own", lambda restoration: (restoration.sr - restoration.target).abs().mean())
+    run.train("train.losses=[{type: own}]", "train.niter=1")
+    with pytest.raises(UserError, match=r"the loss own needs restored images: where train\.refine_crop is 0"):
+        run.train("train.losses=[{type: own}]", "train.refine_crop=0", "train.niter=1")
+
+
+def test_a_network_that_looks_at_numbers_is_counted_all_the_same():
+    assert count(Plain(scale=2)).multiply_adds == 64 * 64 * 3 * 3 * 3 * 12

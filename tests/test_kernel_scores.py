@@ -155,3 +155,5 @@ def test_the_estimated_kernels_of_several_networks_are_compared(bench, options, 
     assert [(line.pop("method"), line["dataset"]) for line in lines] == [(method, "Kernels") for method in methods]
     assert lines == 2 * bench.table("ours/kernels.csv")
     assert bench.text("comparison/kernels.md") in ended.out
+    run_script("test/test.py", "--compare", bench.options("bicubic"), "test.save_images=false")
+    assert not list((bench.folder / "results/comparison").glob("kernels.*")), "those of the earlier comparison"

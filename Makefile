@@ -35,5 +35,5 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 clean: ## remove what the demo wrote, and the environment
-	rm -rf $(VENV) datasets/demo experiments/demo_x4 experiments/demo_x4_archived_* results/demo results/demo_x4 results/demo_bicubic_x4 \
-		results/demo_pretrained_x4
+	rm -rf $(VENV) datasets/demo experiments/demo_x4 experiments/demo_x4_archived_* results/demo \
+		results/demo_x4 results/demo_bicubic_x4 results/demo_pretrained_x4

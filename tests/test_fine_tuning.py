@@ -10,7 +10,9 @@ from plidenet.archs.registry import NETWORKS
 from plidenet.checkpoint import load_checkpoint, save_checkpoint
 from plidenet.errors import UserError
 from plidenet.evaluation.candidate import load_network
+from plidenet.training.interrupt import Stopped
 from plidenet.training.start import load_start
+from plidenet.training.validation import Validator
 from training_setup import AUTO, Run, assert_identical, validate_with
 
 
@@ -51,6 +53,20 @@ def test_the_curves_begin_with_the_start(run, start):
     assert validations == ["0", "1", "2"], "a run that goes on measures its start no more"
 
 
+def test_a_run_that_is_stopped_while_its_start_is_measured_measures_it_again(run, start, monkeypatch):
+    def stop(*_):
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validator, "measure", stop)
+        run.train(start[0])
+    assert run.state("run", 0)["validation_due"]
+    validate_with(monkeypatch, [30.0, 29.0, 29.5])
+    trainer = run.train(start[0], AUTO)
+    assert (trainer.iteration, trainer.best_psnr) == (6, 30)
+    assert_identical(best(run), dict(start[1]))
+
+
 def test_a_collapse_of_the_first_steps_leads_back_to_the_start(run, start, monkeypatch, caplog):
     validate_with(monkeypatch, [30.0, 20.0, 29.0])
     with caplog.at_level(logging.WARNING, "plidenet"):
@@ -77,11 +93,12 @@ def test_an_option_file_for_training_does_not_pass_off_its_start_as_the_run(run,
 
 
 class Wider(PLIDENet):
-    """A network of one's own, with a layer that PL_IDENet has not."""
+    """A network of one's own, with a layer that PL_IDENet has not and one of another shape."""
 
     def __init__(self, **setting):
         super().__init__(**setting, unshuffle="scale")
         self.more = torch.nn.Linear(2, 2)
+        self.wiener.mixture = torch.nn.Parameter(torch.ones(1))
 
 
 def test_a_start_from_another_network_is_as_strict_as_one_from_the_same(run, start, monkeypatch):
@@ -89,9 +106,10 @@ def test_a_start_from_another_network_is_as_strict_as_one_from_the_same(run, sta
     fields = ["network_G.which_model_G=Wider", "path.pretrain_network=PL_IDENet_E", start[0]]
     options = run.options(*fields)
     net = NETWORKS.build("Wider", **options.network_setting)
-    with pytest.raises(UserError, match=r"Wider x2 cannot start .* which lack more\.weight, more\.bias"):
+    with pytest.raises(UserError, match=r"Wider x2 cannot start .* which do not fit or lack wiener\.mixture, more\."):
         load_start(net, options.path.pretrain_model_G, options)
     options = run.options(*fields, "path.strict_load=false")
     found = load_start(net, options.path.pretrain_model_G, options)
-    assert found.missing == ["more.weight", "more.bias"]
-    assert len(found.taken) == len(start[1])
+    assert found.missing == ["wiener.mixture", "more.weight", "more.bias"]
+    assert found.ignored == ["wiener.mixture"]
+    assert len(found.taken) == len(start[1]) - 1

@@ -15,13 +15,16 @@ FIRST, LAST = "refinement.conv_first.weight", ("refinement.conv_last.weight", "r
 
 
 @torch.no_grad()
-def transfer(source: PLIDENet, target: PLIDENet) -> None:
+def transfer(source: PLIDENet, target: PLIDENet) -> list[str]:
     """Give a network the weights that come nearest to those of another, in place.
 
     Args:
         source: the network that has learned: of the target's scale, or at x4 where the target is at x2; refining on
             the target's grid or on a coarser one.
         target: in all else like it, and on the same device.
+
+    Returns:
+        names of the target's tensors that have values of the source now.
 
     Raises:
         ValueError: other scales or grids.
@@ -39,6 +42,7 @@ def transfer(source: PLIDENet, target: PLIDENet) -> None:
     target.load_state_dict(taken, strict=False)
     if source.scale != target.scale:
         halve_scale(source, target)
+    return list(taken)
 
 
 def subpixels(x: Tensor, coarse: int, fine: int, *, dim: int) -> Tensor:

@@ -45,19 +45,14 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
         said = f"path.pretrain_network and path.pretrain_scale say that they are of {name} x{scale}"
         raise UserError(f"{error}; {said}") from error
     try:
-        transfer(source, net)
+        taken = transfer(source, net)
     except ValueError as error:
         raise UserError(f"{refusal}: {error}") from error
-    given, own_names = source.state_dict(), net.state_dict()
-    missing = [name for name in own_names if name not in given]
+    missing = [name for name in net.state_dict() if name not in taken]
     if options.path.strict_load and missing:
-        raise UserError(f"{refusal} (path.strict_load), which lack {some(missing)}")
-    return replace(
-        found,
-        taken=[name for name in own_names if name in given],
-        ignored=[*found.ignored, *(name for name in given if name not in own_names)],
-        missing=missing,
-    )
+        raise UserError(f"{refusal} (path.strict_load), which do not fit or lack {some(missing)}")
+    ignored = [*found.ignored, *(name for name in source.state_dict() if name not in taken)]
+    return replace(found, taken=taken, ignored=ignored, missing=missing)
 
 
 def require_crops(net: nn.Module, options: Options) -> None:

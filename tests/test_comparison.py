@@ -11,7 +11,7 @@ from conftest import ROOT
 from plidenet.config import DatasetOptions
 from plidenet.degradation import gaussian8_sigmas
 from plidenet.errors import UserError
-from plidenet.evaluation.conditions import find_conditions, kernel_width
+from plidenet.evaluation.conditions import find_conditions
 from plidenet.evaluation.markup import latex
 from plidenet.evaluation.published import published_methods
 from testing_setup import BICUBIC, LEARNED, Bench, make_benchmark
@@ -254,13 +254,6 @@ def test_a_manifest_says_nothing_of_other_images_beside_those_it_is_of(tmp_path,
     found = find_conditions(lq(tmp_path / "LRblur_noise_x4"), [key], 4)
     assert (found.setting, found.widths) == (None, ())
     assert found.text == "degradation not known: manifest.json is of the images in LRblur, not LRblur_noise"
-
-
-@pytest.mark.parametrize(
-    ("key", "width"), [("sig2.4000000000000004_baby", 2.4), ("sig2_a", 2.0), ("signal_a", None), ("a_sig2_", None)]
-)
-def test_the_width_is_read_from_a_name(key, width):
-    assert kernel_width(key) == width
 
 
 def test_published_scores_are_those_of_scale_setting_and_set():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plidenet.data.datasets import LQGTDataset
 from plidenet.data.images import write_image
-from plidenet.data.pairing import canonical, check_pair_sizes, pair_keys
+from plidenet.data.pairing import canonical, check_pair_sizes, pair_keys, split_width
 from plidenet.degradation import gaussian8_sigmas
 from plidenet.errors import UserError
 
@@ -128,3 +128,16 @@ def test_a_data_set_pairs_its_folders_and_checks_the_last_pair_before_the_first_
     (tmp_path / "lr_x4" / "im_9.png").unlink()
     with pytest.raises(UserError, match="1 of 11 HR images have no LR image of their name: img_9_gt"):
         LQGTDataset(scale=4, **folders)
+
+
+@pytest.mark.parametrize(
+    ("key", "width", "name"),
+    [
+        ("sig2.4000000000000004_baby", 2.4, "baby"),
+        ("sig2_im_a_x4", 2.0, "im_a_x4"),
+        ("signal_a", None, "signal_a"),
+        ("a_sig2_", None, "a_sig2_"),
+    ],
+)
+def test_the_width_is_read_from_a_name(key, width, name):
+    assert split_width(key) == (width, name)

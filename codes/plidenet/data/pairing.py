@@ -30,7 +30,7 @@ def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str,
     pairs, lonely = [], []
     for key in lr_keys:
         name = canonical(key)
-        partner = key if key in exact else plain.get(name, plain.get(_without_width(name)))
+        partner = key if key in exact else plain.get(name, plain.get(split_width(name)[1]))
         if partner is None:
             lonely.append(key)
         else:
@@ -45,9 +45,15 @@ def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str,
 
 def canonical(key: str) -> str:
     """A name without affixes and with the kernel width rounded to four decimals: img_1_gt is 1, baby_x4 is baby."""
-    key = re.sub(r"^sig(\d*\.?\d+)_", lambda match: f"sig{round(float(match[1]), 4)}_", key)
-    key = re.sub(r"^(sig[\d.]+_)?(?:img_|im_)", r"\1", key)
-    return re.sub(r"(?:_gt|_?x[234])$", "", key)
+    width, name = split_width(key)
+    name = re.sub(r"(?:_gt|_?x[234])$", "", re.sub(r"^(?:img_|im_)", "", name))
+    return name if width is None else f"sig{width}_{name}"
+
+
+def split_width(key: str) -> tuple[float | None, str]:
+    """The kernel width in a name such as sig1.8_baby, to four decimals, and baby; None and the name in one without."""
+    match = re.match(r"sig(\d*\.?\d+)_", key)
+    return (round(float(match[1]), 4), key[match.end() :]) if match else (None, key)
 
 
 def check_pair_sizes(pairs: Sequence[tuple[str, str]], hr: Store, lr: Store, scale: int) -> None:
@@ -65,7 +71,3 @@ def check_pair_sizes(pairs: Sequence[tuple[str, str]], hr: Store, lr: Store, sca
                 f"HR {hr_key} ({hr_size[0]}x{hr_size[1]}) is not {scale} times as large as LR {lr_key} "
                 f"({lr_size[0]}x{lr_size[1]})"
             )
-
-
-def _without_width(name: str) -> str:
-    return re.sub(r"^sig[\d.]+_", "", name)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plidenet.evaluation.conditions import kernel_width
+from plidenet.data.pairing import split_width
 from plidenet.evaluation.evaluator import ImageResult
 from plidenet.evaluation.markup import NONE, markdown, write_table
 from plidenet.evaluation.measurement import MeasuredSet
@@ -29,7 +29,7 @@ def break_down(labels: tuple[str, ...], measured: MeasuredSet) -> Breakdown | No
     """The images of a set by their kernels' widths; None for a set that has not at least two of them."""
     groups: dict[float, list[ImageResult]] = defaultdict(list)
     for result in measured.results:
-        width = kernel_width(result.key)
+        width, _ = split_width(result.key)
         if width in measured.conditions.widths:
             groups[width].append(result)
     return Breakdown(labels, dict(sorted(groups.items()))) if len(groups) > 1 else None

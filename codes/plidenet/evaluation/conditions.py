@@ -1,6 +1,5 @@
 """How the LR images of a test set were made, as far as that can be known: it stands under every table."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from plidenet.config import DatasetOptions
 from plidenet.data.benchmark import MANIFEST, read_manifest
+from plidenet.data.pairing import split_width
 from plidenet.degradation import Downsampling, gaussian8_sigmas
 
 BICUBIC = "MATLAB's bicubic downsampling"
@@ -64,19 +64,13 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
             direct = f"direct downsampling that keeps one pixel of every {scale}x{scale}"
             return Conditions(f"{kernels}; {_pipeline(direct)}", downsample="direct")
         return Conditions(f"{kernels}; {_pipeline(BICUBIC)}")
-    widths = [kernel_width(key) for key in keys]
+    widths = [split_width(key)[0] for key in keys]
     if None not in widths:
         return _isotropic(widths, None, "by the images' names", scale)
     if dataset.name == "DIV2KRK":
         return Conditions("random anisotropic kernels of KernelGAN's benchmark, as published", (), 2, None)
     unknown = f"degradation not known: there is no {MANIFEST}, and no sig<width>_ in the images' names"
     return Conditions(unknown, downsample=None)
-
-
-def kernel_width(key: str) -> float | None:
-    """The kernel width in a name such as sig1.8_baby, to four decimals; None in a name without."""
-    match = re.match(r"sig(\d*\.?\d+)_", key)
-    return round(float(match[1]), 4) if match else None
 
 
 def _isotropic(widths: Sequence[Any], ksize: int | None, origin: str, scale: int) -> Conditions:

@@ -9,8 +9,8 @@ import numpy as np
 
 from plidenet.data.images import read_image
 from plidenet.data.kernels import read_kernel
+from plidenet.data.pairing import split_width
 from plidenet.errors import UserError
-from plidenet.evaluation.conditions import kernel_width
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Scene:
     @property
     def title(self) -> str:
         """The photograph's name, without what it tells of the blur."""
-        return self.name if kernel_width(self.name) is None else self.name.partition("_")[2]
+        return split_width(self.name)[1]
 
     @property
     def blur(self) -> str:
         """The blur in words; empty where the name does not tell it."""
-        width = kernel_width(self.name)
+        width, _ = split_width(self.name)
         return "" if width is None else f"blur width {width:g}"
 
 

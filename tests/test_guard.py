@@ -9,7 +9,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import OutOfMemory
 from plidenet.training import Trainer, validation
 from plidenet.training.guard import DivergenceGuard
-from training_setup import Run, assert_identical, validate_with
+from training_setup import AUTO, Run, assert_identical, validate_with
 
 
 @pytest.fixture
@@ -181,8 +181,12 @@ def test_memory_that_does_not_suffice_for_validation_is_answered_with_tiles(run,
 )
 def test_a_run_that_goes_on_with_another_validation_does_not_take_it_for_a_collapse(run, monkeypatch, changed, best):
     validate_with(monkeypatch, [25.0])
-    run.train("train.niter=2")
-    assert run.trainer("path.resume_state=auto", changed).best_psnr == best
+    models = run.train("train.niter=2").experiment.models
+    before = (models / "best_G.pth").read_bytes()
+    for _ in range(2):
+        assert run.trainer(AUTO, changed).best_psnr == best
+    kept = "best_left_at_2_G.pth" if best == -math.inf else "best_G.pth"
+    assert [(path.name, path.read_bytes()) for path in models.glob("best*")] == [(kept, before)]
 
 
 def test_a_run_that_goes_on_from_anothers_state_gets_best_weights_of_its_own(run, monkeypatch):

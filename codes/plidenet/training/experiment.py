@@ -52,7 +52,7 @@ class Experiment:
         tensorboard = self.folder / "tb_logger" if options.use_tb_logger else None
         self.record_folders = (self.folder, self.folder / "val_images", tensorboard)
 
-    def prepare(self, iteration: int | None) -> None:
+    def prepare(self, iteration: int | None, best_counts: bool) -> None:
         """Make the folder, with the option file, resolved.yml and environment.json in it.
 
         A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
@@ -60,6 +60,8 @@ class Experiment:
 
         Args:
             iteration: where this run resumes; None where it does not.
+            best_counts: whether best_G.pth of before is still to be beaten. If not, the next validation writes it
+                anew, and that of before is kept as best_left_at_<iteration>_G.pth.
         """
         if self.folder.exists() and iteration is None:
             stem = name = f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}"
@@ -77,6 +79,10 @@ class Experiment:
             folder.mkdir(parents=True, exist_ok=True)
             for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while saving
                 unfinished.unlink()
+        best, kept = (self.models / f"{name}_G.pth" for name in ("best", f"best_left_at_{iteration}"))
+        if iteration and best.exists() and not (best_counts or kept.exists()):
+            best.replace(kept)
+            log.info("the best weights so far are kept as %s", kept)
         with replacing(self.folder / self.option_file) as path:
             path.write_bytes(self.option_text)
         with replacing(self.folder / "resolved.yml") as path:

@@ -97,7 +97,7 @@ class Trainer:
         val_loaders = build_val_loaders(options)
         self.batches = build_train_batches(options, self.device, self.iteration)
         if distributed.is_main():
-            self.experiment.prepare(self.iteration if options.path.resume_state else None)
+            self.experiment.prepare(self.iteration if options.path.resume_state else None, self.best_psnr > -math.inf)
             self.record = Record(*self.experiment.record_folders, self.iteration, self.validation_due)
         self.validator = Validator(val_loaders, options, self.device, self.record if distributed.is_main() else None)
 

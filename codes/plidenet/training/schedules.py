@@ -37,8 +37,7 @@ def learning_rate(options: Train, iteration: int) -> float:
 
 
 def warn_of_long_warm_up(options: Train) -> None:
-    """Tell where a run ends before its learning rate is what the options say."""
+    """Tell where a run ends before its learning rate can fall."""
     if options.warmup_iter >= options.niter:
-        last = learning_rate(options, options.niter - 1)
-        told = (last, options.lr_G, options.warmup_iter, options.niter)
-        log.warning("the learning rate ends at %.1e, not %.1e: train.warmup_iter is %d, train.niter %d", *told)
+        told = (learning_rate(options, options.niter - 1), options.warmup_iter, options.niter)
+        log.warning("the learning rate rises to the end, to %.1e: train.warmup_iter is %d, train.niter %d", *told)

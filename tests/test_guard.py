@@ -9,7 +9,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import OutOfMemory
 from plidenet.training import Trainer, validation
 from plidenet.training.guard import DivergenceGuard
-from training_setup import AUTO, Run, assert_identical, validate_with
+from training_setup import AUTO, Run, assert_identical, crash_before, validate_with
 
 
 @pytest.fixture
@@ -187,6 +187,13 @@ def test_a_run_that_goes_on_with_another_validation_does_not_take_it_for_a_colla
         assert run.trainer(AUTO, changed).best_psnr == best
     kept = "best_left_at_2_G.pth" if best == -math.inf else "best_G.pth"
     assert [(path.name, path.read_bytes()) for path in models.glob("best*")] == [(kept, before)]
+
+
+def test_best_weights_of_steps_that_were_lost_are_not_kept_aside(run, monkeypatch):
+    crash_before(monkeypatch, 3)  # after the validation, and before the state with its score is saved
+    with pytest.raises(RuntimeError):
+        run.train()
+    assert [path.name for path in run.trainer(AUTO).experiment.models.glob("best*")] == ["best_G.pth"]
 
 
 def test_a_run_that_goes_on_from_anothers_state_gets_best_weights_of_its_own(run, monkeypatch):

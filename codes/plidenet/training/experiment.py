@@ -60,8 +60,8 @@ class Experiment:
 
         Args:
             iteration: where this run resumes; None where it does not.
-            best_counts: whether best_G.pth of before is still to be beaten. If not, the next validation writes it
-                anew, and that of before is kept as best_left_at_<iteration>_G.pth.
+            best_counts: whether the score of the best weights so far is still to be beaten. If not, they are kept as
+                best_left_at_<iteration>_G.pth, and the next validation writes best_G.pth anew.
         """
         if self.folder.exists() and iteration is None:
             stem = name = f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}"

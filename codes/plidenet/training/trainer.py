@@ -85,7 +85,6 @@ class Trainer:
         self.degrade = RandomDegrader(options.degradation, options.scale, self.seed)
         self.guard = DivergenceGuard(options.guard)
         self.stretch = Stretch()
-
         self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
         if self.ema is not None:
             self._parts["ema"] = self.ema
@@ -97,7 +96,8 @@ class Trainer:
         val_loaders = build_val_loaders(options)
         self.batches = build_train_batches(options, self.device, self.iteration)
         if distributed.is_main():
-            self.experiment.prepare(self.iteration if options.path.resume_state else None, self.best_psnr > -math.inf)
+            best_counts = found_state is None or self.best_psnr == found_state[1]["best_psnr"]
+            self.experiment.prepare(self.iteration if options.path.resume_state else None, best_counts)
             self.record = Record(*self.experiment.record_folders, self.iteration, self.validation_due)
         self.validator = Validator(val_loaders, options, self.device, self.record if distributed.is_main() else None)
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import ROOT, TINY
+from plidenet import autocast
 from plidenet.archs import build_network, compile_network
 from plidenet.archs.kernel_estimator import KernelEstimator
 from plidenet.archs.layer_norm import LayerNorm
@@ -143,16 +144,22 @@ def test_testing_computes_in_full_float32(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("precision", "device", "processor", "warned"),
+    ("precision", "device", "seconds", "warned"),
     [
-        ("bf16", "cpu", "AVX2", True),
-        ("fp16", "cpu", "AVX2", True),
-        ("fp32", "cpu", "AVX2", False),
-        ("bf16", "cpu", "AVX512", False),
-        ("bf16", "cuda", "AVX2", False),
+        ("bf16", "cpu", 5.0, True),
+        ("fp16", "cpu", 99.0, True),
+        ("bf16", "cpu", 0.6, False),
+        ("fp32", "cpu", 5.0, False),
+        ("bf16", "cuda", 5.0, False),
     ],
 )
-def test_a_processor_that_emulates_a_precision_is_warned_of(monkeypatch, caplog, precision, device, processor, warned):
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+def test_a_processor_that_emulates_a_precision_is_warned_of(monkeypatch, caplog, precision, device, seconds, warned):
+    times = {torch.float32: 1.0, torch.bfloat16: seconds, torch.float16: seconds}
+    monkeypatch.setattr(autocast, "seconds_of_convolution", times.get)
     warn_of_emulation(precision, torch.device(device))
-    assert (f"emulates {precision}" in caplog.text) == warned
+    assert (f"emulate {precision}: a convolution takes {seconds} times as long" in caplog.text) == warned
+
+
+def test_the_time_of_a_convolution_is_some_of_a_second():
+    for dtype in (torch.float32, torch.bfloat16):
+        assert 1e-6 < autocast.seconds_of_convolution(dtype) < 10

@@ -11,6 +11,7 @@ import plain_network as plain
 import pytest
 import torch
 from conftest import TINY
+from plidenet.archs.bands import CPU_BAND, in_bands
 from plidenet.archs.kernel_estimator import KernelEstimator
 from plidenet.archs.prompt import DoubleLayerNorm, GatedFeedForward, PromptGeneration, PromptInteraction
 from plidenet.archs.refinement import Refinement
@@ -276,3 +277,11 @@ def test_a_crop_is_refined_alone_and_all_is_deconvolved(tiny_network, name):
     nothing, alone = net(lr, Crop(0, 0, side=0))
     assert nothing.shape == (2, 3, 0, 0)
     assert torch.equal(alone, kernel)
+
+
+@torch.no_grad()
+def test_a_part_is_told_which_band_is_the_last_one_though_the_halo_of_another_reaches_the_end():
+    seen = []
+    image = torch.rand(1, 33, CPU_BAND // 16, 1)  # bands of 16 rows
+    assert torch.equal(in_bands(lambda band, last: seen.append((band.shape[1], last)) or band, image, halo=1), image)
+    assert seen == [(17, False), (18, False), (2, True)]

@@ -79,13 +79,19 @@ def test_a_return_keeps_the_scale_that_fp16_has_found_and_a_resumed_run_takes_it
     assert run.trainer("path.resume_state=auto", "train.niter=2", *setting).scaler.get_scale() == 2**16 / 4
 
 
-@pytest.mark.parametrize("collapsed", [15.0, math.nan])
-def test_a_fall_in_validation_leads_back_to_the_last_good_weights(run, monkeypatch, caplog, collapsed):
+@pytest.mark.parametrize(
+    ("collapsed", "told"),
+    [
+        (15.0, "validation fell to 15.00 dB, from 20.00 dB at best"),
+        (math.nan, "an image of the validation is not finite"),
+    ],
+)
+def test_a_collapse_in_validation_leads_back_to_the_last_good_weights(run, monkeypatch, caplog, collapsed, told):
     validate_with(monkeypatch, [20.0, collapsed, 20.5])
     setting = ("train.val_freq=2", "logger.save_checkpoint_freq=1", "logger.keep=6")
     with caplog.at_level("WARNING", "plidenet"):
         trainer = run.train(*setting)
-    assert f"iteration 4: validation fell to {collapsed:.2f} dB, from 20.00 dB at best; back to" in caplog.text
+    assert f"iteration 4: {told}; back to" in caplog.text
     assert_identical(run.state("run", 4)["weights"]["net"], averages(run.state("run", 2)))
     assert trainer.best_psnr == 20.5
     assert trainer.guard.returns == 1
@@ -139,11 +145,17 @@ def test_strengths_of_the_wiener_filters_are_bounded_and_logged(run):
 
 
 @pytest.mark.parametrize(
-    ("psnr", "best", "dropped"),
-    [(26.9, 30, True), (27.1, 30, False), (math.nan, 30, True), (5.0, -math.inf, False), (math.nan, -math.inf, True)],
+    ("psnr", "best", "collapse"),
+    [
+        (26.9, 30, "validation fell to 26.90 dB, from 30.00 dB at best"),
+        (27.1, 30, None),
+        (math.nan, 30, "an image of the validation is not finite"),
+        (5.0, -math.inf, None),
+        (math.nan, -math.inf, "an image of the validation is not finite"),
+    ],
 )
-def test_what_counts_as_a_fall(psnr, best, dropped):
-    assert DivergenceGuard(Guard()).has_dropped(psnr, best) is dropped
+def test_what_counts_as_a_collapse(psnr, best, collapse):
+    assert DivergenceGuard(Guard()).collapse(psnr, best) == collapse
 
 
 def test_returns_beyond_the_limit_raise():

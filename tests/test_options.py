@@ -153,13 +153,13 @@ network_G: {which_model_G: Bicubic, setting: {}}
         ("train.lr_G=[1]", r"train\.lr_G must be a number, not \[1\]"),
         ("use_tb_logger=1", r"use_tb_logger must be true or false, not 1"),
         ("train.lr_steps=[10, x]", r"train\.lr_steps\[1\] must be a whole number, not 'x'"),
-        ("train.lr_steps=10", r"train\.lr_steps must be a list, not 10"),
+        ("gpu_ids=0", r"gpu_ids must be a list, not 0$"),
         ("path=here", r"path must be a section with fields, not 'here'"),
         ("datasets.test1=[]", r"datasets\.test1 must be a section with fields"),
         ("datasets.test1.dataroot_LQ=on", r"datasets\.test1\.dataroot_LQ must be a path, not True"),
-        ("datasets.test1.mode=LQTG", r"datasets\.test1\.mode must be one of GT, LQ, LQGT, .*; did you mean LQGT\?"),
-        ("scale=5", r"scale must be one of 2, 3, 4, not 5"),
-        ("model=blnd", r"model must be one of blind, blind_asif, not 'blnd'; did you mean blind\?"),
+        ("datasets.test1.mode=LQTG", r"datasets\.test1\.mode must be one of GT, LQ, LQGT, .*; did you mean 'LQGT'\?"),
+        ("path.pretrain_scale=5", r"path\.pretrain_scale must be one of 2, 3, 4, not 5$"),
+        ("model=blnd", r"model must be one of blind, blind_asif, not 'blnd'; did you mean 'blind'\?"),
         ("name=", r"name is missing"),
         ("datasets.test1.name=", r"datasets\.test1\.name is missing"),
         ("name=a/b", r"name must be a plain folder name"),
@@ -270,7 +270,7 @@ def test_every_field_has_a_description_and_every_ignored_field_a_reason():
 
 
 def test_the_described_changes_are_the_differences_from_the_defaults(load):
-    changes = describe_changes(load(MINIMAL, "train.niter=2000", "train.beta1=0.9", "crop_border=0"))
+    changes = describe_changes(load(MINIMAL, "train.niter=2000", "path.results_root=/x/results", "crop_border=0"))
     assert changes == [
         "name: minimal",
         "scale: 4",
@@ -280,6 +280,7 @@ def test_the_described_changes_are_the_differences_from_the_defaults(load):
         f"datasets.test1.dataroot_LQ: {Path.cwd() / 'datasets/Set5'}",
         "network_G.which_model_G: Bicubic",
         "network_G.setting: {'scale': 4}",
+        "path.results_root: /x/results",
         "train.niter: 2000",
     ]
 

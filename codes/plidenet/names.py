@@ -19,6 +19,10 @@ def suggest(name: str, known: Iterable[str]) -> str:
     "; did you mean 'PL_IDENet'? Known: Bicubic, PL_IDENet"
     """
     names = sorted(known)
-    nearest = get_close_matches(name, names, n=1)
-    hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
-    return f"{hint} Known: {', '.join(names)}"
+    return f"{nearest(name, names) or '.'} Known: {', '.join(names)}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A tail for an error message that lists the known names already: the nearest one, or nothing."""
+    found = get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{found[0]}'?" if found else ""

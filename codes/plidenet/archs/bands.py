@@ -50,7 +50,7 @@ def sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor,
 def _in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int, halo: int) -> Tensor:
     result = torch.empty_like(x)
     for rows, seen, inner in _bands(x, window, halo):
-        result[:, rows] = part(x[:, seen], seen.stop == x.shape[1])[:, inner]
+        result[:, rows] = part(x[:, seen], rows.stop == x.shape[1])[:, inner]
     return result
 
 

@@ -41,7 +41,7 @@ class PLIDENet(nn.Module):
         see more of the image than is restored. Where its side is 0, the estimator works alone.
 
     Raises:
-        ValueError: an LR image smaller than 16x16 or than half a kernel, or impossible arguments.
+        ValueError: an LR image smaller than 16x16 or, at HR size, than half a kernel, or impossible arguments.
     """
 
     MIN_SIZE = 16

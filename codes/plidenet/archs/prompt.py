@@ -121,7 +121,7 @@ class ChannelAttention(nn.Module):
         return in_bands(partial(self._mix, attention), x, halo=1)
 
     def _products(self, x: Tensor, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Of queries with keys (B,heads,c,c), and of both with themselves (B,heads,c), summed over rows, in float32."""
+        """Of queries with keys (B,heads,c,c), and of both with themselves (B,heads,c), summed over rows: float32."""
         query, key = (pointwise_depthwise(self.qkv, self.depthwise, x, part, 3)[:, rows] for part in (0, 1))
         with autocast_off(x.device):
             query, key = self._heads(query.float()), self._heads(key.float())

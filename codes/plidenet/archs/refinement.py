@@ -21,7 +21,7 @@ class Refinement(nn.Module):
     Args:
         embed_dim: channels of the body (default 96).
         depths: Swin blocks of each group (default 4, 4, 4, 4).
-        num_heads: attention heads of each group.
+        num_heads: attention heads of each group (default 4, 4, 4, 4).
         window_size: side of the attention windows (default 8).
         mlp_ratio: width of the Swin MLPs, in multiples of embed_dim (default 4).
         prompt_dims: prompt channels of each group (default 32, 64, 64, 64).

@@ -1,7 +1,6 @@
 """Read an option file: YAML, command-line overrides, strict types. The result is read-only."""
 
 import dataclasses
-import difflib
 import logging
 import sys
 import types
@@ -15,7 +14,7 @@ from plidenet.config.fields import InvalidOption
 from plidenet.config.parsing import MAX_CHARACTERS, Written, parse
 from plidenet.config.schema import Options
 from plidenet.errors import UserError
-from plidenet.names import suggest
+from plidenet.names import nearest, suggest
 
 log = logging.getLogger(__name__)
 MAX_FLOAT = sys.float_info.max
@@ -55,7 +54,7 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
         raise UserError(f"{file} holds no options")
     for assignment in overrides:
         _override(content, assignment)
-    return _Reader(file, _project_root(file)).section(Options, content, "")
+    return _Reader(file, _project_root(file.resolve().parent)).section(Options, content, "")
 
 
 def describe_changes(options: Any, prefix: str = "") -> list[str]:
@@ -68,7 +67,7 @@ def describe_changes(options: Any, prefix: str = "") -> list[str]:
         elif isinstance(value, Mapping) and any(dataclasses.is_dataclass(entry) for entry in value.values()):
             for key, entry in value.items():
                 lines += describe_changes(entry, f"{name}.{key}.")
-        elif value != item.default and not (isinstance(item.default, Path) and value.match(str(item.default))):
+        elif value != item.default and not _is_default_path(value, item.default):
             lines.append(f"{name}: {dict(value) if isinstance(value, Mapping) else value}")
     return lines
 
@@ -135,7 +134,8 @@ class _Reader:
     def convert(self, kind: Any, value: Any, where: str) -> Any:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union):
-            words = [word for argument in arguments for word in typing.get_args(argument)]
+            literals = [argument for argument in arguments[1:] if typing.get_origin(argument) is Literal]
+            words = [word for literal in literals for word in typing.get_args(literal)]
             if value is None or value in words:
                 return value
             try:
@@ -150,9 +150,9 @@ class _Reader:
         if origin is Literal:
             matching = [argument for argument in arguments if argument == value and not isinstance(value, bool)]
             if not matching:
-                near = difflib.get_close_matches(str(value), [str(a) for a in arguments], n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise self.error(where, f"must be one of {', '.join(map(str, arguments))}, not {_show(value)}{hint}")
+                names = [str(argument) for argument in arguments]
+                hint = nearest(str(value), names)
+                raise self.error(where, f"must be one of {', '.join(names)}, not {_show(value)}{hint}")
             return matching[0]  # 4, also for 4.0
         if origin is tuple:
             if not isinstance(value, list | tuple):
@@ -227,9 +227,13 @@ def _override(content: dict[str, Any], assignment: str) -> None:
         content[last] = ABSENT
 
 
-def _project_root(file: Path) -> Path:
-    folders = file.resolve().parents
-    return next((folder for folder in folders if (folder / "pyproject.toml").is_file()), Path.cwd())
+def _project_root(folder: Path) -> Path:
+    folders = (folder, *folder.parents)
+    return next((root for root in folders if (root / "pyproject.toml").is_file()), Path.cwd())
+
+
+def _is_default_path(value: Any, default: Any) -> bool:
+    return isinstance(default, Path) and value == _project_root(value.parent) / default
 
 
 def _freeze(value: Any) -> Any:

@@ -257,6 +257,8 @@ def _blurred_targets(scale: int) -> list[str]:
 def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> dict[str, Any]:
     """Write everything but the manifest to `folder`, and return what the manifest says of this scale."""
     radius = setting.description["ksize"] // 2
+    kernels = folder / "kernel" / f"x{scale}"
+    kernels.mkdir(parents=True, exist_ok=True)
     entries = []
     for name, path in progress(named_images(source).items(), "blur and downsample"):
         hr = read_cropped(path, scale, radius)
@@ -265,16 +267,11 @@ def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> 
             _write_png(folder, "HR", scale, blur.name, hr)
             _write_png(folder, "LRblur", scale, blur.name, degrade_image(hr, blur.kernel, scale, setting.downsample))
             _write_png(folder, "Bic", scale, blur.name, bicubic)
-            np.save(_made(folder / "kernel" / f"x{scale}") / f"{blur.name}.npy", blur.kernel.astype(np.float32))
+            np.save(kernels / f"{blur.name}.npy", blur.kernel.astype(np.float32))
             sizes = {"hr_size": hr.shape[:2], "lr_size": bicubic.shape[:2]}
             entries.append({"name": blur.name, "source": path.name, "kernel": blur.parameters, **sizes})
     return {"plidenet": plidenet.__version__, "scale": scale, **setting.description, "images": entries}
 
 
 def _write_png(folder: Path, kind: str, scale: int, name: str, image: np.ndarray) -> None:
-    write_image(_made(folder / kind / f"x{scale}") / f"{name}.png", image)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    write_image(folder / kind / f"x{scale}" / f"{name}.png", image)

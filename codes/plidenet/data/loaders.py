@@ -67,13 +67,12 @@ class PackedBatches:
 
     def __init__(self, dataset: GTDataset, batches: RepeatingBatches, device: torch.device) -> None:
         self.batches, self.augment = batches, dataset.augment
-        self.sizes = [dataset.hr.size(key) for key in dataset.keys]
         self.images = PackedImages(dataset.hr, device)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         assert self.augment.size is not None
         for batch in self.batches:
-            places = [self.augment.draw(*self.sizes[number], seed) for number, seed in batch]
+            places = [self.augment.draw(*self.images.sizes[number], seed) for number, seed in batch]
             yield {"gt": self.images.crops([number for number, _ in batch], places, self.augment.size)}
 
 

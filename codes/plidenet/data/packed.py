@@ -27,11 +27,10 @@ class PackedImages:
     """
 
     def __init__(self, store: Store, device: torch.device) -> None:
-        sizes = [store.size(key) for key in store.keys]
-        starts = [0]
-        for height, width in sizes:
+        self.sizes = [store.size(key) for key in store.keys]
+        self.starts = starts = [0]
+        for height, width in self.sizes:
             starts.append(starts[-1] + height * width)
-        self.starts, self.widths = starts, [width for _, width in sizes]
         try:
             self.pixels = torch.empty(starts[-1], 3, dtype=torch.uint8, device=device)
         except RuntimeError as error:
@@ -54,7 +53,7 @@ class PackedImages:
             uint8 (B,3,size,size) on the device, in channels-last memory format.
         """
         rows = [
-            (self.starts[number], self.widths[number], p.top, p.left, p.flip_rows, p.flip_columns, p.transpose)
+            (self.starts[number], self.sizes[number][1], p.top, p.left, p.flip_rows, p.flip_columns, p.transpose)
             for number, p in zip(numbers, placements, strict=True)
         ]
         table = torch.tensor(rows, dtype=torch.int64).to(self.pixels.device, non_blocking=True)

@@ -68,7 +68,9 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
     if None not in widths:
         return _isotropic(widths, None, "by the images' names", scale)
     if dataset.name == "DIV2KRK":
-        return Conditions("random anisotropic kernels of KernelGAN's benchmark, as published", (), 2, None)
+        return Conditions(
+            "random anisotropic kernels of KernelGAN's benchmark, as published", setting=2, downsample=None
+        )
     unknown = f"degradation not known: there is no {MANIFEST}, and no sig<width>_ in the images' names"
     return Conditions(unknown, downsample=None)
 

@@ -13,7 +13,7 @@ from plidenet.cli import explain
 from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
 from plidenet.evaluation.memory import is_out_of_memory
-from plidenet.metrics import Score, kernel_l1, score
+from plidenet.metrics import Score, score
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,11 @@ class ImageResult:
         key: the LR image's name.
         score: PSNR and SSIM.
         seconds: time of the network alone.
-        kernel_l1: sum of the absolute differences between estimated and true kernel (0 to 2), where both are known.
     """
 
     key: str
     score: Score
     seconds: float
-    kernel_l1: float | None = None
 
 
 @torch.inference_mode()
@@ -131,8 +129,7 @@ def evaluate(
                     value = score(restored.image, sample["gt"].to(device), crop_border)
                 except ValueError as error:
                     raise UserError(f"{restored.key}: {error}") from error
-                distance = kernel_distance(restored, sample)
-                results.append(ImageResult(restored.key, value, restored.seconds, distance))
+                results.append(ImageResult(restored.key, value, restored.seconds))
     except UserError as error:
         failure = error
         if distributed.world_size() > 1 and not isinstance(
@@ -145,13 +142,6 @@ def evaluate(
         if met is not None:
             raise met
     return distributed.gather_interleaved(results)
-
-
-def kernel_distance(restored: Restored, sample: Mapping) -> float | None:
-    """L1 distance of the estimated kernel to the true one, 0 to 2; None where one is unknown."""
-    if restored.kernel is None or "kernel" not in sample:
-        return None
-    return kernel_l1(restored.kernel, sample["kernel"])
 
 
 def _now(device: torch.device) -> float:

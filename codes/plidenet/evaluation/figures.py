@@ -9,7 +9,7 @@ import torch
 from plidenet.degradation import principal_widths
 
 INK, PAPER = 40, 255
-SIDE = 168  # of a kernel on a sheet
+SIDE, GAP = 168, 12  # of a kernel on a sheet, and between pictures; pixels
 
 
 def draw_kernel(kernel: np.ndarray, side: int = SIDE) -> np.ndarray:
@@ -45,22 +45,21 @@ def draw_kernels(kernels: Sequence[tuple[str, np.ndarray]], columns: int = 8) ->
     return np.concatenate(rows)
 
 
-def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str], gap: int = 12) -> np.ndarray:
+def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
     """Images of one height next to each other, each with its title beneath.
 
     Args:
         images: uint8 (H,W,3) each.
         titles: one line each, ASCII.
-        gap: pixels between them.
 
     Returns:
         uint8 (H',W',3) RGB.
     """
     panels = [_with_title(image, title) for image, title in zip(images, titles, strict=True)]
-    space = np.full((len(panels[0]), gap, 3), PAPER, np.uint8)
+    space = np.full((len(panels[0]), GAP, 3), PAPER, np.uint8)
     columns = [column for panel in panels for column in (space, panel)] + [space]
     picture = np.concatenate(columns, axis=1)
-    return cv2.copyMakeBorder(picture, gap, 0, 0, 0, cv2.BORDER_CONSTANT, value=(PAPER,) * 3)
+    return cv2.copyMakeBorder(picture, GAP, 0, 0, 0, cv2.BORDER_CONSTANT, value=(PAPER,) * 3)
 
 
 def show_restoration(lr: np.ndarray, sr: np.ndarray, hr: np.ndarray, kernels: Mapping[str, np.ndarray]) -> np.ndarray:

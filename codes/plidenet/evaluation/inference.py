@@ -57,7 +57,7 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         options = replace(options, test=replace(options.test, tile="auto"))
     net = as_tested(net, options).to(device).eval()
     failures = failures if distributed.is_main() else []
-    for name, file in progress(share, source.name):
+    for name, file in progress(share, source.name) if distributed.is_main() else share:
         try:
             image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
             with advising_tiles():

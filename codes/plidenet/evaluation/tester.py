@@ -40,7 +40,8 @@ def test(options: Options) -> str:
     Of several processes, each saves the images that it restores, and the main one writes the rest.
 
     Returns:
-        the tables, as Markdown, with their captions (of LR images alone, that of perceptual metrics, if any).
+        the tables, as Markdown, with their captions (of LR images alone, those of kernels and of
+            perceptual metrics, if any).
 
     Raises:
         UserError: missing weights or data, pairs that do not match, a perceptual metric that cannot be had: all found

@@ -62,10 +62,10 @@ def draw_page(scenes: Sequence[Scene], scale: int, note: str, curves: Mapping[st
     )
 
 
-def encode_webp(image: np.ndarray, quality: int = QUALITY) -> bytes:
+def encode_webp(image: np.ndarray) -> bytes:
     """uint8 (H,W,3) RGB or (H,W,4) RGBA as a WebP file of a few percent of the size that lossless ones have."""
     order = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    return cv2.imencode(".webp", cv2.cvtColor(image, order), [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+    return cv2.imencode(".webp", cv2.cvtColor(image, order), [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()
 
 
 def _scene(scene: Scene) -> str:

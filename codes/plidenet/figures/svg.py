@@ -8,8 +8,8 @@ from xml.sax.saxutils import escape
 from plidenet.figures.theme import FONTS, MATH_FONTS
 
 Point = tuple[float, float]
-MARKUP = re.compile(r"\*(?P<italic>[^*]+)\*|_\{(?P<sub>[^}]+)\}|\^\{(?P<sup>[^}]+)\}")
-SHIFTS = {"sub": 0.28, "sup": -0.4}  # of small text, in heights of the text around it
+MARKUP = re.compile(r"\*(?P<italic>[^*]+)\*|_\{(?P<sub>[^}]+)\}")
+SHIFT = 0.28  # of a subscript, in heights of the text around it
 SMALL = 0.72
 BEND = 8.0  # radius of a line's bends
 
@@ -40,13 +40,13 @@ class Drawing:
 
     def box(
         self, left: float, top: float, width: float, height: float, *, fill: str = "none", stroke: str = "none",
-        radius: float = 8, line: float = 1.25, dashed: bool = False,
+        radius: float = 8, dashed: bool = False,
     ) -> None:  # fmt: skip
         """A rectangle with round corners."""
         dashes = ' stroke-dasharray="4 4"' if dashed else ""
         self.add(
             f'<rect x="{_n(left)}" y="{_n(top)}" width="{_n(width)}" height="{_n(height)}" rx="{_n(radius)}" '
-            f'fill="{fill}" stroke="{stroke}" stroke-width="{_n(line)}"{dashes}/>'
+            f'fill="{fill}" stroke="{stroke}" stroke-width="1.25"{dashes}/>'
         )
 
     def circle(self, center: Point, radius: float, *, fill: str = "none", stroke: str = "none") -> None:
@@ -60,7 +60,7 @@ class Drawing:
     ) -> None:
         """One line of text; `at` is on its baseline.
 
-        In `content`, *K* is a variable, _{n} a subscript and ^{2} a superscript.
+        In `content`, *K* is a variable and _{n} a subscript.
         """
         x, y = at
         self.add(
@@ -104,7 +104,7 @@ def _toward(start: Point, end: Point) -> Point:
 
 
 def _spans(content: str, size: float) -> str:
-    """Text with its markup as tspans; one after a sub- or superscript goes back to the line."""
+    """Text with its markup as tspans; one after a subscript goes back to the line."""
     spans, position, back = [], 0, 0.0
     for match in [*MARKUP.finditer(content), None]:
         plain = content[position : match.start() if match else None]
@@ -117,7 +117,7 @@ def _spans(content: str, size: float) -> str:
                 spans.append(_span(match[kind], f' font-family="{MATH_FONTS}" font-style="italic"', back))
                 back = 0.0
             elif kind:
-                shift = SHIFTS[kind] * size
+                shift = SHIFT * size
                 style = f' font-family="{MATH_FONTS}" font-style="italic" font-size="{_n(SMALL * size)}"'
                 spans.append(_span(match[kind], style, back + shift))
                 back = -shift

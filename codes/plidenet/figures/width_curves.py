@@ -22,8 +22,6 @@ def draw_width_curves(bicubic: Mapping[float, float], ours: Mapping[float, float
     """
     figure, (axes,) = new_chart(theme, SIZE)
     for name, curve, color in (("bicubic", bicubic, theme.muted), ("ours", ours, theme.ours)):
-        if not curve:
-            continue
         widths, values = list(curve), list(curve.values())
         axes.plot(widths, values, color=color, linewidth=2, marker="o", markersize=5, gid=f"curve-{name}")
         style: dict[str, Any] = {"xytext": (9, 0), "textcoords": "offset points", "va": "center", "color": color}

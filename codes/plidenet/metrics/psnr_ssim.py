@@ -45,7 +45,7 @@ def psnr(image: np.ndarray | Tensor, reference: np.ndarray | Tensor, crop_border
         decibels; inf for identical images.
 
     Raises:
-        ValueError: shapes that differ, less than 11x11 pixels after the crop, or an unknown color.
+        ValueError: shapes that differ or are none of these, less than 11x11 pixels after the crop, an unknown color.
     """
     return _psnr(*_planes(image, reference, crop_border, color))
 

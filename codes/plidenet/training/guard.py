@@ -38,9 +38,13 @@ class DivergenceGuard:
         """Whether so many steps in a row were skipped that the weights must be given up."""
         return self.skipped_in_a_row >= self.options.max_skips
 
-    def has_dropped(self, psnr: float, best: float) -> bool:
-        """Whether a validation shows a collapse: NaN, or far below the best so far (-inf where there is none)."""
-        return math.isnan(psnr) or psnr < best - self.options.max_psnr_drop * abs(best)
+    def collapse(self, psnr: float, best: float) -> str | None:
+        """How a validation shows a collapse: NaN, or far below the best so far (-inf where there is none); or None."""
+        if math.isnan(psnr):
+            return "an image of the validation is not finite"
+        if psnr < best - self.options.max_psnr_drop * abs(best):
+            return f"validation fell to {psnr:.2f} dB, from {best:.2f} dB at best"
+        return None
 
     def count_return(self, reason: str) -> None:
         """Count a return to the last good weights; Diverged, with advice, after too many."""

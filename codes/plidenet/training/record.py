@@ -1,4 +1,4 @@
-"""What training tells: log lines, a CSV of the curves, pictures, TensorBoard."""
+"""What training leaves to look at: a CSV of the curves, pictures, TensorBoard."""
 
 import csv
 from collections.abc import Mapping

@@ -88,7 +88,7 @@ class Trainer:
         self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
         if self.ema is not None:
             self._parts["ema"] = self.ema
-        self.last_good = copy.deepcopy(self.weights())
+        self.last_good = copy.deepcopy(self.snapshot())
         if found_state is not None:
             self.resume(*found_state)
         if len(set(distributed.gather_interleaved([self.iteration]))) > 1:
@@ -217,10 +217,10 @@ class Trainer:
         net = in_tiles(self.net if self.ema is None else self.ema.module, self.options.test)
         psnr = self.validator.measure(net, self.iteration, interrupt)
         self.validation_due = False
-        if psnr is not None and self.guard.has_dropped(psnr, self.best_psnr):
-            self.return_to_last_good(f"validation fell to {psnr:.2f} dB, from {self.best_psnr:.2f} dB at best")
+        if psnr is not None and (collapse := self.guard.collapse(psnr, self.best_psnr)):
+            self.return_to_last_good(collapse)
             return
-        self.last_good = copy.deepcopy(self.weights())
+        self.last_good = copy.deepcopy(self.snapshot())
         if psnr is not None and psnr > self.best_psnr:
             self.best_psnr = psnr
             self._save_weights("best")
@@ -230,7 +230,7 @@ class Trainer:
         """Give up weights and optimizer for those of the last good validation (or the start), at a lower rate."""
         self.guard.count_return(reason)
         # fp16's scale stays: it was lowered since, and with the earlier one the next steps would not be finite, either
-        self.load_weights(copy.deepcopy(self.last_good) | {"scaler": self.scaler.state_dict()})
+        self.load_snapshot(copy.deepcopy(self.last_good) | {"scaler": self.scaler.state_dict()})
         if self.ema is not None:  # the averages were measured; what they lag behind may have collapsed already
             self.net.load_state_dict(self.ema.module.state_dict())
         log.warning(
@@ -239,14 +239,14 @@ class Trainer:
             *(self.guard.returns, self.options.guard.max_returns),
         )
 
-    def weights(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """All that optimization changes, by reference."""
         return {"iteration": self.iteration} | {name: part.state_dict() for name, part in self._parts.items()}
 
-    def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over what `weights` gave (the optimizer keeps the very tensors)."""
+    def load_snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over what `snapshot` gave (the optimizer keeps the very tensors)."""
         for name, part in self._parts.items():
-            part.load_state_dict(weights[name])
+            part.load_state_dict(snapshot[name])
 
     def save(self) -> None:
         """Write the weights (<iteration>_G.pth and latest_G.pth) and the training state."""
@@ -258,7 +258,7 @@ class Trainer:
                     "best_psnr": self.best_psnr,
                     "validation_due": self.validation_due,
                     "options": describe_changes(self.options),
-                    "weights": self.weights(),
+                    "weights": self.snapshot(),
                     "last_good": None if self.last_good["iteration"] == self.iteration else self.last_good,
                     "guard": self.guard.state_dict(),
                     "stretch": self.stretch.state_dict(),
@@ -276,7 +276,7 @@ class Trainer:
                         f"{path} holds no {name}, as train.ema_decay or train.precision was another: "
                         "another name starts a new run, from its weights with path.pretrain_model_G"
                     )
-            self.load_weights(copy.deepcopy(state["weights"]))
+            self.load_snapshot(copy.deepcopy(state["weights"]))
             self.guard.load_state_dict(state["guard"])
             self.stretch.load_state_dict(state["stretch"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:

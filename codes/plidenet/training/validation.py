@@ -4,17 +4,21 @@ import logging
 import math
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from plidenet import distributed
 from plidenet.config import Options
-from plidenet.evaluation import Restored, evaluate, summarize
-from plidenet.evaluation.evaluator import NotFinite, kernel_distance
+from plidenet.evaluation import Restored, evaluate
+from plidenet.evaluation.evaluator import NotFinite
 from plidenet.evaluation.figures import show_restoration
+from plidenet.evaluation.tables import mean_score
 from plidenet.evaluation.tiling import advising_tiles
+from plidenet.metrics import kernel_l1
 from plidenet.training.interrupt import Interrupt
 from plidenet.training.record import Record
 
@@ -54,26 +58,30 @@ class Validator:
 
     def _measure_set(self, name: str, net: nn.Module, iteration: int, interrupt: Interrupt) -> float:
         shown = 0
+        share: list[float] = []
 
-        def show(restored: Restored, sample: Mapping[str, Any]) -> None:
+        def keep(restored: Restored, sample: Mapping[str, Any]) -> None:
             nonlocal shown
+            distance = None
+            if restored.kernel is not None and "kernel" in sample:
+                distance = kernel_l1(restored.kernel, sample["kernel"])
+                share.append(distance)
             if self.record is not None and shown < self.pictures:
                 shown += 1
-                self.record.picture(iteration, f"{name}/{restored.key}", picture(restored, sample))
+                self.record.picture(iteration, f"{name}/{restored.key}", picture(restored, sample, distance))
 
         samples = takewhile(lambda _: not interrupt.requested, self.loaders[name])
         try:
             with advising_tiles("test.tile=128 or test.tile=auto, or validate on smaller ones"):
-                results = evaluate(net, samples, self.device, self.border, show)
+                results = evaluate(net, samples, self.device, self.border, keep)
         except NotFinite as error:
             log.warning("iteration %d: %s", iteration, error)
             return math.nan
         interrupt.heed()
-        mean = summarize(name, self.border, results).score
+        mean = mean_score(results)
         values = {f"val/{name}/{metric}": value for metric, value in vars(mean).items()}
-        distances = [result.kernel_l1 for result in results if result.kernel_l1 is not None]
-        if distances:
-            values[f"val/{name}/kernel_l1"] = sum(distances) / len(distances)
+        if distances := distributed.gather_interleaved(share):
+            values[f"val/{name}/kernel_l1"] = fmean(distances)
         if self.record is not None:
             self.record.scalars(iteration, values)
         log.info(
@@ -90,13 +98,12 @@ def measures_anew(differences: Iterable[str]) -> bool:
     return any(name.startswith(("datasets.val", "crop_border", "test.tile")) for name in names - harmless)
 
 
-def picture(restored: Restored, sample: Mapping[str, Any]) -> Any:
-    """LR, SR, HR, and the estimated kernel beside the true one where they are known."""
+def picture(restored: Restored, sample: Mapping[str, Any], distance: float | None) -> Any:
+    """LR, SR, HR, and the estimated kernel beside the true one where they are known, with their L1 distance."""
     kernels = {}
     if restored.kernel is not None:
         kernels["estimated"] = restored.kernel.numpy()
     if "kernel" in sample:
-        distance = kernel_distance(restored, sample)
         kernels["true" if distance is None else f"true, L1 {distance:.2f}"] = sample["kernel"].numpy()
     return show_restoration(_pixels(sample["lq"]), _pixels(restored.image), _pixels(sample["gt"]), kernels)
 

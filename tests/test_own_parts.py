@@ -46,6 +46,12 @@ def test_crops_need_a_network_that_takes_them(run):
         run.trainer(PLAIN, "train.refine_crop=16", "train.losses=[{type: l1}]")
 
 
+def test_a_network_that_returns_an_image_alone_is_refused(run, monkeypatch):
+    monkeypatch.setattr(Plain, "forward", lambda net, lr: F.pixel_shuffle(net.conv(lr), net.scale))
+    with pytest.raises(UserError, match=r"restores \(3, \d+, \d+\) instead of \(2, 3, .* return \(sr, kernel"):
+        run.train(PLAIN, "train.losses=[{type: l1}]", "datasets.train.batch_size=2", "datasets.val=")
+
+
 def test_a_loss_of_the_image_needs_one(run, monkeypatch):
     monkeypatch.setitem(LOSSES._entries, "own", lambda restoration: (restoration.sr - restoration.target).abs().mean())
     run.train("train.losses=[{type: own}]", "train.niter=1")

@@ -23,6 +23,9 @@ class Restoration:
         lr: LR image (B,3,h,w) in [0,1].
         hr: true image (B,3,H,W) in [0,1].
         crop: the part that sr shows (default None: all).
+
+    Raises:
+        UserError: sr is not of the true image's shape.
     """
 
     sr: Tensor
@@ -30,6 +33,11 @@ class Restoration:
     lr: Tensor
     hr: Tensor
     crop: Crop | None = None
+
+    def __post_init__(self) -> None:
+        if self.sr.shape != self.target.shape:  # losses might spread the one over the other
+            made, wanted = tuple(self.sr.shape), tuple(self.target.shape)
+            raise UserError(f"the network restores {made} instead of {wanted}: it must return (sr, kernel or None)")
 
     @property
     def scale(self) -> int:

@@ -11,8 +11,9 @@ from conftest import ROOT
 from plidenet.config import DatasetOptions
 from plidenet.degradation import gaussian8_sigmas
 from plidenet.errors import UserError
+from plidenet.evaluation.comparison import published_row
 from plidenet.evaluation.conditions import find_conditions
-from plidenet.evaluation.markup import latex
+from plidenet.evaluation.markup import NONE, latex
 from plidenet.evaluation.published import published_methods
 from testing_setup import BICUBIC, LEARNED, Bench, make_benchmark
 
@@ -57,6 +58,16 @@ def test_measured_and_published_methods_stand_in_one_table(bench, options, run_s
     sets = [f"{name}_{metric}" for name in ("Set5", "Plain") for metric in METRICS]
     assert list(lines[0]) == ["method", "source", *sets, *COSTS]
     assert [line["method"] for line in lines] == [row[0] for row in rows]
+    (theirs,) = (line for line in lines if line["method"] == "PL-IDENet")
+    assert [theirs[f"Set5_{metric}"] for metric in METRICS] == ["37.22", "0.9524", "", ""]
+    assert [theirs[cost] for cost in COSTS] == ["4300000", "", "", ""]
+
+
+def test_published_costs_are_told_in_millions_and_billions_and_written_in_full():
+    (method,) = (one for one in published_methods(4, {"Set5": 1}) if one.name == "PL-IDENet")
+    row = published_row(method, ["Set5"])
+    assert row.cells == ["PL-IDENet", "TIP 2024 Table I", "31.92/0.8860", "4.30", "29.46", NONE, NONE]
+    assert row.csv[-4:] == ["4300000", "29460000000", "", ""]
 
 
 def test_each_measured_row_agrees_with_the_networks_own_tables(bench, options, run_script, weights):
@@ -98,15 +109,16 @@ def test_the_latex_table_has_the_rows_of_the_markdown(bench, options, run_script
     compare(run_script, bench.options("bicubic"), options)
     tex = bench.text("comparison/table.tex")
     rows = [re.sub(r" *\\\\$", "", line).split(" & ") for line in tex.splitlines() if " & " in line]
-    plain = [[cell.replace("\\_", "_").replace("--", "\u2013") for cell in row] for row in rows]
+    plain = [[cell.replace("\\_", "_").replace("--", NONE) for cell in row] for row in rows]
     header, _, *expected = markdown_rows(bench.text("comparison/table.md"))
-    assert plain == [header, *expected]
+    assert plain == [header, *expected] and NONE not in tex
     assert tex.startswith("\\begin{tabular}{ll" + "r" * (len(header) - 2) + "}")
     assert all(line.startswith("%") for line in tex.split("\\end{tabular}\n")[1].splitlines())
 
 
 def test_latex_escapes_what_it_would_take_for_commands():
     assert r"50\%\_\& & \textbackslash{}x \\" in latex(["50%_&", "\\x"], [], [])
+    assert r"\textasciitilde{}\textasciicircum{} & \#\$\{\} & -- \\" in latex(["~^", "#${}", NONE], [], [])
 
 
 def test_scores_by_kernel_width_average_to_those_of_the_set(bench, options, run_script):

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import torch._functorch.config
 from conftest import ROOT, TINY
 from plidenet import autocast
 from plidenet.archs import build_network, compile_network
 from plidenet.archs.kernel_estimator import KernelEstimator
 from plidenet.archs.layer_norm import LayerNorm
+from plidenet.archs.prompt import ChannelAttention
 from plidenet.archs.swin import WindowAttention, attend
 from plidenet.autocast import autocast_off, warn_of_emulation
 from plidenet.config import load_options
@@ -65,6 +67,16 @@ def test_bfloat16_does_not_round_the_logits_of_the_kernel():
     assert (kernel - exact).abs().sum() < 1e-4
 
 
+def test_sums_over_pixels_that_float16_could_not_hold_are_taken_in_float32():
+    torch.manual_seed(0)
+    attention, x = ChannelAttention(8, 2), 200 * torch.randn(1, 40, 40, 8)
+    with torch.no_grad():
+        expected = attention(x)
+        with torch.autocast("cpu", dtype=torch.float16):
+            result = attention(x)
+    assert (result - expected).abs().max() < 0.01 * expected.abs().max()
+
+
 class Island(torch.nn.Module):
     """A product in float32 under autocast."""
 
@@ -77,6 +89,7 @@ class Island(torch.nn.Module):
             return x @ self.factor
 
 
+@pytest.mark.skipif(not hasattr(torch._functorch.config, "backward_pass_autocast"), reason="not in older versions")
 def test_what_is_in_float32_forwards_is_so_backwards_when_compiled():
     island, x = Island(), torch.rand(4, 8, generator=torch.Generator().manual_seed(1))
     gradients = []

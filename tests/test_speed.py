@@ -169,7 +169,9 @@ def test_the_program_measures_every_combination_and_both_baselines(run_script, t
     ("networks", "plain"),
     [(["Bicubic"], []), (["Bicubic", "PL_IDENet_E"], ["PL_IDENet_E"]), (["PL_IDENet"], ["PL_IDENet"])],
 )
-def test_the_transcription_is_of_the_first_network_that_has_one(run_script, tmp_path, networks, plain):
+def test_the_transcription_is_of_the_first_network_that_has_one(run_script, tmp_path, monkeypatch, networks, plain):
+    monkeypatch.setattr("plidenet.speed.roofs.MATRIX_SIDE", {"cpu": 128})
+    monkeypatch.setattr("plidenet.speed.roofs.COPIED_BYTES", {"cpu": 2**20})
     setting = ("--setting", "{}", "--scale", 2, "--sizes", 16, "--repeats", 1, "--device", "cpu", "--no_memory")
     done = run_script("scripts/benchmark_speed.py", "--network", *networks, *setting, "--json", tmp_path / "speed.json")
     assert done.status == 0, done.err

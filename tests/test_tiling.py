@@ -150,6 +150,9 @@ def test_auto_takes_the_tile_that_fits_into_the_free_memory(tiny_network, photog
     assert sides[0] < sides[-1]
     assert sides[0] == 32, "two overlaps are the least"
     assert all(side % 8 == 0 for side in sides)
+    monkeypatch.setattr(tiling, "free_memory", lambda device: 10**7)
+    tiled.bytes_per_pixel = 1000
+    assert tiled._side(photograph) == 72, "on the grid, for sqrt(0.6 * 10**7 / 1000) = 77"
     monkeypatch.setattr(tiling, "free_memory", lambda device: None)
     assert tiled._side(photograph) == 2 * tiling.UNKNOWN
 

@@ -145,13 +145,6 @@ def test_cached_images_give_the_batches_that_workers_give(run, cache):
         assert torch.equal(plain, cached)
 
 
-def test_accumulation_takes_the_same_steps(run):
-    setting = ("network_G.setting.drop_path=0", "train.niter=5", "train.lr_G=1e-4")
-    run.train("name=whole", *setting)
-    run.train("name=parts", "train.accumulate=2", *setting)
-    assert_same_curves(run.curves("whole"), run.curves("parts"))
-
-
 def test_refine_crop_refines_borders_and_middle_and_shows_the_estimator_everything(run, monkeypatch):
     seen, forward = [], PLIDENet.forward
     monkeypatch.setattr(
@@ -163,6 +156,7 @@ def test_refine_crop_refines_borders_and_middle_and_shows_the_estimator_everythi
     assert {shape[2:] for shape, _ in seen} == {(24, 24)}
     assert {crop.side for _, crop in seen} == {32}
     assert {crop.top for _, crop in seen} == {crop.left for _, crop in seen} == {0, 8, 16}
+    assert any(crop.top != crop.left for _, crop in seen)
 
 
 CONSISTENCY = "train.losses=[{type: lr_consistency, weight: 1}]"
@@ -221,16 +215,6 @@ def test_sizes_that_no_step_could_take_leave_the_earlier_run_in_its_place(run, o
 def test_the_largest_kernels_and_smallest_crops_can_be_trained(run):
     trainer = run.trainer("degradation.ksize=63", "network_G.setting.kernel_size=63", "datasets.train.GT_size=32")
     assert trainer.train_step(next(iter(trainer.batches)))["loss/total"] > 0
-
-
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_lower_precisions_stay_near_float32(run, precision):
-    def losses(name, *overrides):
-        run.train(f"name={name}", "train.niter=1", "network_G.setting.drop_path=0", *overrides)
-        return torch.tensor([float(value) for _, key, value in run.curves(name) if key.startswith("loss/")])
-
-    lower = losses(precision, f"train.precision={precision}")
-    torch.testing.assert_close(lower, losses("fp32"), rtol=0.02, atol=0)
 
 
 @pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")

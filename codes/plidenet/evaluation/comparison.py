@@ -1,7 +1,7 @@
 """One table of several networks, with published ones beside: a row for each method, a column for each data set."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     published = published_methods(scale, settings) if measurements[0].options.border == scale else []
     labels = label(measurements)
     blocks = [
-        [_published_row(method, sets) for method in published],
+        [published_row(method, sets) for method in published],
         [_measured_row(name, one, sets) for name, one in zip(labels, measurements, strict=True)],
     ]
     rows = [row for block in blocks for row in block]
@@ -142,7 +142,8 @@ def _measured_row(name: str, measurement: Measurement, sets: Mapping[str, Measur
     return Row(cells, [*csv, str(cost.parameters), str(cost.multiply_adds), f"{cost.seconds:.4f}", memory])
 
 
-def _published_row(method: PublishedMethod, sets: Mapping[str, MeasuredSet]) -> Row:
+def published_row(method: PublishedMethod, sets: Iterable[str]) -> Row:
+    """A line of the table, with the method's scores on the sets of these names."""
     cells, csv = [method.name, method.source], [method.name, method.source]
     for name in sets:
         psnr, ssim = method.scores.get(name, (None, None))

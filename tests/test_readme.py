@@ -1,0 +1,49 @@
+"""What README.md tells to type: its commands name files and options that exist, its Python runs."""
+
+import re
+import shlex
+
+import pytest
+import torch
+from conftest import ROOT
+from plidenet.archs import NETWORKS
+from plidenet.config import load_options
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+FIELD = re.compile(r"[a-zA-Z_]\w*(?:\.\w+)*=")
+PROGRAM = re.compile(r"(?:train|test|scripts|tests)/\w+\.py")
+
+
+def commands():
+    """The lines behind "$", continuations joined, without comments."""
+    text = "\n".join(block for language, block in BLOCKS if language == "console").replace("\\\n", " ")
+    return [shlex.split(line[2:], comments=True) for line in text.splitlines() if line.startswith("$ ")]
+
+
+def python(word):
+    """The block of Python that a word is in."""
+    return next(block for language, block in BLOCKS if language == "python" and word in block)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_command_names_files_and_fields_that_exist(words):
+    for word in words:
+        if PROGRAM.fullmatch(word) or word.startswith("options/"):
+            assert (ROOT / word).is_file(), word
+    fields = [word for word in words if FIELD.match(word)]
+    for file in (word for word in words if word.startswith("options/")):
+        load_options(ROOT / file, fields)
+
+
+def test_a_network_of_ones_own_can_be_registered(monkeypatch):
+    monkeypatch.setattr(NETWORKS, "_entries", dict(NETWORKS._entries))
+    exec(python("MyNet"), {"MyDeconvolution": torch.nn.Identity})
+    assert NETWORKS.get("MyNet")(scale=2).diagnostics() == {}
+
+
+def test_the_weights_that_ship_restore_an_image(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = {}
+    exec(python("load_checkpoint"), names)
+    assert (names["sr"].shape, names["kernel"].shape) == ((1, 3, 256, 192), (1, 1, 21, 21))

@@ -24,9 +24,9 @@ def warn_of_emulation(precision: str, device: torch.device) -> None:
     if precision == "fp32" or device.type != "cpu":
         return
     times = seconds_of_convolution(PRECISIONS[precision]) / seconds_of_convolution(torch.float32)
-    if times > 1.5:  # where it has them, 0.3 to 0.7
-        log.warning("this processor seems to emulate %s: a convolution takes %.1f times as long", precision, times)
-        log.warning("train.precision: fp32 is faster here")
+    if times > 1.5:
+        told = "a convolution in %s takes %.1f times as long here as in float32: train.precision: fp32 is faster"
+        log.warning(told, precision, times)
 
 
 def seconds_of_convolution(dtype: torch.dtype) -> float:

@@ -41,7 +41,7 @@ def test(options: Options) -> str:
 
     Returns:
         the tables, as Markdown, with their captions (of LR images alone, those of kernels and of
-            perceptual metrics, if any).
+        perceptual metrics, if any).
 
     Raises:
         UserError: missing weights or data, pairs that do not match, a perceptual metric that cannot be had: all found

@@ -13,12 +13,7 @@ import torch
 from conftest import TINY
 from plidenet.archs.bands import CPU_BAND, in_bands
 from plidenet.archs.kernel_estimator import KernelEstimator
-from plidenet.archs.prompt import (
-    DoubleLayerNorm,
-    GatedFeedForward,
-    PromptGeneration,
-    PromptInteraction,
-)
+from plidenet.archs.prompt import DoubleLayerNorm, GatedFeedForward, PromptGeneration, PromptInteraction
 from plidenet.archs.refinement import Refinement
 from plidenet.archs.swin import SwinBlock
 from plidenet.archs.upsampler import Upsampler

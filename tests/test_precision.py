@@ -173,6 +173,6 @@ def test_a_processor_that_emulates_a_precision_is_warned_of(monkeypatch, caplog,
     assert (f"a convolution in {precision} takes {seconds} times as long" in caplog.text) == warned
 
 
-def test_the_time_of_a_convolution_is_some_of_a_second():
+def test_a_convolution_is_timed_in_seconds():
     for dtype in (torch.float32, torch.bfloat16):
         assert 1e-6 < autocast.seconds_of_convolution(dtype) < 10

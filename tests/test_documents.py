@@ -1,4 +1,4 @@
-"""What README.md tells to type: its commands name files and options that exist, its Python runs."""
+"""The pages: links lead somewhere, commands name files and options that exist, and Python runs."""
 
 import re
 import shlex
@@ -9,21 +9,41 @@ from conftest import ROOT
 from plidenet.archs import NETWORKS
 from plidenet.config import load_options
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WEIGHTS = ROOT / "experiments/pretrained/README.md"
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 FIELD = re.compile(r"[a-zA-Z_]\w*(?:\.\w+)*=")
 PROGRAM = re.compile(r"(?:train|test|scripts|tests)/\w+\.py")
 
 
 def commands():
-    """The lines behind "$", continuations joined, without comments."""
+    """The lines behind "$", continuations joined, without comments; each once."""
     text = "\n".join(block for language, block in BLOCKS if language == "console").replace("\\\n", " ")
-    return [shlex.split(line[2:], comments=True) for line in text.splitlines() if line.startswith("$ ")]
+    lines = dict.fromkeys(line[2:] for line in text.splitlines() if line.startswith("$ "))
+    return [shlex.split(line, comments=True) for line in lines]
 
 
 def python(word):
     """The block of Python that a word is in."""
     return next(block for language, block in BLOCKS if language == "python" and word in block)
+
+
+def anchors(page):
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, WEIGHTS], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings_that_exist(page):
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        if path.startswith("https://"):
+            continue
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

@@ -111,6 +111,16 @@ def test_the_deconvolution_sharpens_what_the_kernel_has_blurred():
     assert (restored - image).abs().mean() < 0.8 * (blurred - image).abs().mean()
 
 
+def test_the_deconvolution_takes_the_blur_for_a_convolution_though_degrading_correlates():
+    image, kernel = photographs(64, 64), torch.zeros(1, 1, 21, 21)
+    kernel[..., 10, 10:16] = 1 / 6
+    errors = [
+        (WienerDeconvolution()(degrade(image, used[:, 0], 1), kernel) - image).abs().mean().item()
+        for used in (kernel, kernel.flip(-1, -2))
+    ]
+    assert errors[1] < 0.5 * errors[0]
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 0.5, -1 / 3])
 def test_a_constant_regularization_kernel_counts_for_nothing(value):
     part, without = WienerDeconvolution(), WienerDeconvolution()

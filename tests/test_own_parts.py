@@ -1,9 +1,14 @@
 """Networks and losses of one's own: what they may leave out, and what is said where something does not go with it."""
 
 import pytest
+from conftest import TINY
+from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.archs.registry import NETWORKS
+from plidenet.archs.transfer import transfer
 from plidenet.complexity import count
+from plidenet.config import schema
 from plidenet.errors import UserError
+from plidenet.evaluation.tiling import in_tiles
 from plidenet.losses import LOSSES
 from torch import nn
 from torch.nn import functional as F
@@ -61,3 +66,34 @@ def test_a_loss_of_the_image_needs_one(run, monkeypatch):
 
 def test_a_network_that_looks_at_numbers_is_counted_all_the_same():
     assert count(Plain(scale=2)).multiply_adds == 64 * 64 * 3 * 3 * 3 * 12
+
+
+class Negative(PLIDENet):
+    def forward(self, lr, crop=None):
+        sr, kernel = super().forward(lr, crop)
+        return -sr, kernel
+
+
+class OwnDeconvolution(PLIDENet):
+    def __init__(self, **setting):
+        super().__init__(**setting)
+        self.wiener = nn.Identity()
+
+
+def test_a_forward_of_ones_own_is_not_taken_apart_into_tiles():
+    net = Negative(**TINY)
+    assert in_tiles(net, schema.Test(tile="auto")) is net
+
+
+@pytest.mark.parametrize("part", ["upsampler", "refinement"])
+def test_a_part_of_ones_own_that_tiles_know_nothing_of_works_on_whole_images(tiny_network, part):
+    net = tiny_network()
+    setattr(net, part, nn.Identity())
+    assert in_tiles(net, schema.Test(tile="auto")) is net
+
+
+def test_a_deconvolution_of_ones_own_starts_from_weights_of_its_scale_and_of_no_other(tiny_network):
+    own = OwnDeconvolution(scale=2, **TINY)
+    assert not any("wiener" in name for name in transfer(tiny_network("PL_IDENet_E", scale=2), own))
+    with pytest.raises(ValueError, match="that takes a WienerDeconvolution as wiener of both"):
+        transfer(OwnDeconvolution(scale=4, **TINY), own)

@@ -77,8 +77,7 @@ def stretching(kernel_size: int) -> Tensor:
 
 def fit_upsampler(source: Upsampler, target: Upsampler, images: Tensor) -> None:
     """Fit the last convolution of an upsampler to what that at x4 makes of LR images, halved."""
-    features = target.stages(F.leaky_relu(target.conv_first(images), 0.01))
-    fit(target.conv_last, features, F.avg_pool2d(source(images), 2))
+    fit(target.conv_last, target.features(images), F.avg_pool2d(source(images), 2))
 
 
 def fit_strengths(source: PLIDENet, target: PLIDENet, images: Tensor) -> None:

@@ -18,6 +18,7 @@ class Upsampler(nn.Module):
     """
 
     STAGES: ClassVar[dict[int, tuple[int, ...]]] = {2: (2,), 3: (3,), 4: (2, 2)}
+    CONTEXT = 4  # LR pixels around one that its HR pixels depend on: 2.75 at most
 
     def __init__(self, *, scale: int = 4, num_feat: int = 64) -> None:
         super().__init__()
@@ -31,4 +32,8 @@ class Upsampler(nn.Module):
         self.conv_last = nn.Conv2d(num_feat, 3, 3, padding=1)
 
     def forward(self, lr: Tensor) -> Tensor:
-        return self.conv_last(self.stages(F.leaky_relu(self.conv_first(lr), 0.01)))
+        return self.conv_last(self.features(lr))
+
+    def features(self, lr: Tensor) -> Tensor:
+        """What the last convolution sees: (B,num_feat,scale*h,scale*w)."""
+        return self.stages(F.leaky_relu(self.conv_first(lr), 0.01))

@@ -25,6 +25,9 @@ class WienerDeconvolution(nn.Module):
     paper); the output is the mixture sum_n w_n x_n. All is computed in float32, under autocast too: half-precision
     FFTs are limited to powers of two and bfloat16 has none.
 
+    The blur is taken to be a convolution, as in the authors' release, although `plidenet.degradation.degrade`
+    correlates: of a kernel that is not symmetric about its center, it is the mirrored blur that is divided out.
+
     Args:
         num_filters: N (default 4).
         regularizer_size: r; there are R = r*r - 1 kernels (default 5, hence 24).

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from plidenet import distributed
-from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.cli import progress
 from plidenet.config import Options
 from plidenet.data.images import list_images, read_image
@@ -16,7 +15,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation.candidate import as_tested, load_network
 from plidenet.evaluation.evaluator import restore
 from plidenet.evaluation.saving import ImageSaver
-from plidenet.evaluation.tiling import advising_tiles
+from plidenet.evaluation.tiling import advising_tiles, works_in_tiles
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         raise UserError(f"{strange} exists, and no kernel of its restoration with it: choose another folder for output")
     device = choose_device(options)
     net = load_network(options, weights)
-    if options.test.tile is None and isinstance(net, PLIDENet):
+    if options.test.tile is None and works_in_tiles(net):
         options = replace(options, test=replace(options.test, tile="auto"))
     net = as_tested(net, options).to(device).eval()
     failures = failures if distributed.is_main() else []

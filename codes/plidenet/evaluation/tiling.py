@@ -13,12 +13,14 @@ At scale 4 on a CPU, with tiles of 256 that overlap by 32, an output of 3840x216
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from plidenet.archs.pl_idenet import PLIDENet
+from plidenet.archs.refinement import Refinement
+from plidenet.archs.upsampler import Upsampler
 from plidenet.config.schema import Test
 from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import OutOfMemory
@@ -26,7 +28,6 @@ from plidenet.evaluation.memory import PeakMemory, free_memory
 
 PROBE = 128  # side of the image that tells how much memory a pixel takes, in pixels of the refinement's grid
 FRACTION = 0.6  # of the free memory that a tile may take
-CONTEXT = 4  # LR pixels that the upsampler sees around one: 2.75 at most
 UNKNOWN = 256  # tile, in LR pixels, where a system does not tell its memory
 
 
@@ -60,7 +61,7 @@ class Tiled(nn.Module):
         bands = []
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
-            first, last = max(top - CONTEXT, 0), min(bottom + CONTEXT, height)
+            first, last = max(top - Upsampler.CONTEXT, 0), min(bottom + Upsampler.CONTEXT, height)
             band = self.net.upsampler(lr[..., first:last, :])
             bands.append(band[..., scale * (top - first) : scale * (bottom - first), :])
         return bands[0] if len(bands) == 1 else torch.cat(bands, dim=-2)
@@ -136,10 +137,20 @@ def axis_tiles(length: int, side: int, overlap: int, step: int) -> list[tuple[in
 
 
 def in_tiles(net: nn.Module, test: Test) -> nn.Module:
-    """The network as `test.tile` asks for; others than PL-IDENets restore images whole."""
-    if test.tile is None or not isinstance(net, PLIDENet):
+    """The network as `test.tile` asks for; one that `Tiled` cannot take apart restores images whole."""
+    if test.tile is None or not works_in_tiles(net):
         return net
     return Tiled(net, test.tile, test.overlap)
+
+
+def works_in_tiles(net: nn.Module) -> TypeGuard[PLIDENet]:
+    """Whether a network is a PL-IDENet whose `forward`, upsampler and refinement are not somebody's own."""
+    return (
+        isinstance(net, PLIDENet)
+        and type(net).forward is PLIDENet.forward
+        and isinstance(net.upsampler, Upsampler)
+        and isinstance(net.refinement, Refinement)
+    )
 
 
 @contextmanager

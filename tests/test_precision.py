@@ -7,7 +7,7 @@ from conftest import ROOT, TINY
 from plidenet import autocast
 from plidenet.archs import build_network, compile_network
 from plidenet.archs.kernel_estimator import KernelEstimator
-from plidenet.archs.layer_norm import LayerNorm
+from plidenet.archs.layers import LayerNorm
 from plidenet.archs.prompt import ChannelAttention
 from plidenet.archs.swin import WindowAttention, attend
 from plidenet.autocast import autocast_off, warn_of_emulation

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from plidenet.archs import bicubic, pl_idenet
-from plidenet.archs.bands import compile_network
+from plidenet.archs.compiling import compile_network
 from plidenet.archs.registry import NETWORKS
 
 __all__ = ["NETWORKS", "bicubic", "build_network", "compile_network", "pl_idenet"]

@@ -1,17 +1,14 @@
 """Work on an image band by band: what is computed in between then takes little memory, and fits into a CPU's cache.
 
 That is done without gradients alone: with them everything in between is kept anyway. A GPU takes wide bands, and so
-most images whole; a graph of torch.compile or torch.export takes any image whole, unless `compile_network` has made it.
+most images whole; a graph of torch.compile or torch.export takes any image whole, unless
+`plidenet.archs.compile_network` has made it.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
-import torch._functorch.config
-from torch import Tensor, nn
-
-from plidenet.archs.wiener import WienerDeconvolution
+from torch import Tensor
 
 CPU_BAND = 2048  # pixels; times 384 channels in float32: 3 MiB
 GPU_BAND = 1_000_000  # fewer windows of 4x4 than the 65,536 that fused attention cannot take (pytorch issue 146704)
@@ -62,33 +59,12 @@ def _sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor
     return total
 
 
-def compile_network(net: nn.Module, **options: Any) -> Callable[..., Any]:
-    """A network through torch.compile that compiles what is done to a band, and leaves the loop over bands to Python.
-
-    The deconvolution is left to Python, too: inductor makes no code for complex numbers, and some versions of it trip
-    over the strides of what an FFT returns (pytorch issue 166514). The backward pass computes without autocast, so that
-    what is in float32 forwards is so backwards, and without mix-order reductions, with which inductor has given wrong
-    gradients on GPUs (pytorch issues 190796 and 193061, torch 2.10 and later). From then on all that holds for all
-    networks of the process. It is not done when this module is imported, because torch._dynamo takes as long to import
-    as torch itself.
-
-    Args:
-        net: network that works in bands.
-        options: of torch.compile.
-    """
+def keep_loops_out_of_graphs() -> None:
+    """From now on, leave the loops over bands to Python where torch.compile makes graphs: for `compile_network`."""
     global _in_bands, _sum_of_bands, _graphs_take_all
-    if _graphs_take_all:
-        from torch._inductor import config as inductor
-
-        _in_bands = torch.compiler.disable(_in_bands, recursive=False)
-        _sum_of_bands = torch.compiler.disable(_sum_of_bands, recursive=False)
-        WienerDeconvolution.forward = torch.compiler.disable(WienerDeconvolution.forward)  # type: ignore[method-assign]
-        if hasattr(torch._functorch.config, "backward_pass_autocast"):  # not in older versions
-            torch._functorch.config.backward_pass_autocast = "off"
-        if hasattr(inductor.triton, "mix_order_reduction"):
-            inductor.triton.mix_order_reduction = False
-        _graphs_take_all = False
-    return torch.compile(net, **options)
+    _in_bands = torch.compiler.disable(_in_bands, recursive=False)
+    _sum_of_bands = torch.compiler.disable(_sum_of_bands, recursive=False)
+    _graphs_take_all = False
 
 
 def _is_done_whole(x: Tensor) -> bool:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from plidenet.archs.init import init_truncated_normal
+from plidenet.archs.layers import init_truncated_normal
 from plidenet.autocast import autocast_off
 from plidenet.degradation import isotropic_gaussian
 

@@ -5,7 +5,6 @@ Prompts: Potlapalli et al., "PromptIR", NeurIPS 2023. Channel attention and gate
 a convolution as (B,C,H,W) they are in torch's channels-last memory format, at no cost.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -13,12 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plidenet.archs.bands import in_bands, sum_of_bands
+from plidenet.archs.layers import conv_BHWC
 from plidenet.autocast import autocast_off
-
-
-def conv_BHWC(conv: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a convolution to a feature map laid out (B,H,W,C)."""
-    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, part: int, parts: int) -> Tensor:

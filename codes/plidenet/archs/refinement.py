@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from plidenet.archs.init import init_truncated_normal
-from plidenet.archs.layer_norm import LayerNorm
-from plidenet.archs.prompt import PromptGeneration, PromptInteraction, conv_BHWC
+from plidenet.archs.layers import LayerNorm, conv_BHWC, init_truncated_normal
+from plidenet.archs.prompt import PromptGeneration, PromptInteraction
 from plidenet.archs.swin import SwinBlock
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plidenet.archs.bands import in_bands
-from plidenet.archs.layer_norm import LayerNorm
+from plidenet.archs.layers import LayerNorm
 
 
 class SwinBlock(nn.Module):

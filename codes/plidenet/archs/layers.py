@@ -1,0 +1,29 @@
+"""What several parts of the networks share."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer normalization in at least float32, also under autocast, which sees to that on a GPU alone.
+
+    On a CPU the gradients of weight and bias would otherwise be summed over all pixels in bfloat16, and be far off.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(torch.promote_types(x.dtype, torch.float32)))
+
+
+def conv_BHWC(conv: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a convolution to a feature map laid out (B,H,W,C)."""
+    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def init_truncated_normal(module: nn.Module) -> None:
+    """Weights of Linear and Conv2d from a normal of std 0.02 cut at -2 and 2, biases zero (use with Module.apply)."""
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

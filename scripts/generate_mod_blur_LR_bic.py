@@ -29,9 +29,9 @@ def main() -> None:
     add_setting_arguments(arguments)
     options = arguments.parse_args()
 
-    from plidenet.data.benchmark import generate_blurred
+    from plidenet.data.benchmark import build_benchmark
 
-    generate_blurred(options.source, options.save, options.scale, read_setting(options))
+    build_benchmark(options.source, options.save, options.scale, read_setting(options))
     print(f"wrote {options.save}/{{HR,LRblur,Bic,kernel}}/x{options.scale}")
 
 

@@ -3,7 +3,7 @@
 from statistics import fmean
 
 import pytest
-from plidenet.data.benchmark import generate_blurred, setting1
+from plidenet.data.benchmark import build_benchmark, setting1
 from plidenet.data.images import write_image
 from plidenet.evaluation import evaluate
 from plidenet.metrics import kernel_l1
@@ -19,7 +19,7 @@ def run(tmp_path):
 
 def test_the_averaged_weights_are_measured_on_luma_as_cropped_and_the_first_set_decides(run):
     write_image(run.folder / "second/cup.png", data.coffee()[100:148, 150:198])
-    generate_blurred(run.folder / "second", run.folder / "val2", 2, setting1([1.0], 21))
+    build_benchmark(run.folder / "second", run.folder / "val2", 2, setting1([1.0], 21))
     roots = ", ".join(f"dataroot_{key}: {run.folder}/val2/{kind}/x2" for key, kind in (("GT", "HR"), ("LQ", "LRblur")))
     trainer = run.train("crop_border=3", f"datasets.val2={{name: cup, mode: LQGT, n_workers: 0, {roots}}}")
     written = {(int(row), name): float(value) for row, name, value in run.curves("run")[1:]}

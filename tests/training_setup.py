@@ -10,7 +10,7 @@ import torch
 import yaml
 from conftest import ROOT, TINY
 from plidenet.config import Options, load_options
-from plidenet.data.benchmark import generate_blurred, setting1
+from plidenet.data.benchmark import build_benchmark, setting1
 from plidenet.data.images import write_image
 from plidenet.training import Trainer
 from plidenet.training.validation import Validator
@@ -38,7 +38,7 @@ class Run:
             top, left = 60 * number, 90 * number
             write_image(folder / f"hr/{number}.png", data.astronaut()[top : top + 60, left : left + 52 + 4 * number])
         write_image(folder / "source/cat.png", data.chelsea()[100:148, 150:198])
-        generate_blurred(folder / "source", folder / "val", 2, setting1([1.0, 1.4], 21))
+        build_benchmark(folder / "source", folder / "val", 2, setting1([1.0, 1.4], 21))
         sections = {
             "train": {"name": "crops", "mode": "GT", "GT_size": 32, "batch_size": 4, "n_workers": 0},
             "val": {"name": "cat", "mode": "LQGT", "n_workers": 0},

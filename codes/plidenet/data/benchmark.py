@@ -135,59 +135,46 @@ def setting2(seed: int, size: int, scale: int, downsample: Downsampling = "bicub
     return Setting(blurs, description, downsample)
 
 
-def generate_blurred(source: Path, save: Path, scale: int, setting: Setting) -> None:
-    """Make HR, LRblur, Bic, kernel and the manifest from a folder of HR images.
-
-    Args:
-        source: folder of HR images.
-        save: where HR/x<scale> and the others go.
-        scale: HR size / LR size.
-        setting: from `setting1` or `setting2`.
-
-    Raises:
-        UserError: a missing, unreadable or too small image, two of one name, an existing target, a damaged manifest.
-    """
-    read_manifest(save)  # a damaged one is refused before the work
-    with staged(save, _blurred_targets(scale)) as folder:
-        summary = _write_blurred(source, folder, scale, setting)
-    _update_manifest(save, scale, summary)
-
-
-def generate_bicubic(source: Path, save: Path, scale: int) -> None:
-    """Make HR/x<scale> and Bic/x<scale>, without blur; arguments and errors as for `generate_blurred`."""
-    with staged(save, [f"HR/x{scale}", f"Bic/x{scale}"]) as folder:
-        for name, path in progress(named_images(source).items(), "bicubic"):
-            hr = read_cropped(path, scale)
-            _write_png(folder, "HR", scale, name, hr)
-            _write_png(folder, "Bic", scale, name, imresize(hr, 1 / scale))
-
-
-def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, format: str) -> dict[str, Path]:
-    """Make what `generate_blurred` makes, and LMDBs of it: all that a test option file names.
+def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, lmdb: str | None = None) -> dict[str, Path]:
+    """Make HR, LRblur, Bic, kernel and the manifest from a folder of HR images, and LMDBs of HR and LRblur.
 
     Args:
         source: folder of HR images.
         save: where everything goes, e.g. datasets/Set5/setting1.
         scale: HR size / LR size.
         setting: from `setting1` or `setting2`.
-        format: of the LMDBs, "dan" or "basicsr".
+        lmdb: format of the LMDBs, "dan" or "basicsr"; None (default) leaves them out.
 
     Returns:
-        the fields `dataroot_GT`, `dataroot_LQ` and `dataroot_kernel` of the option file.
+        the fields `dataroot_GT`, `dataroot_LQ` and `dataroot_kernel` of an option file.
 
     Raises:
-        UserError: as `generate_blurred`.
+        UserError: a missing, unreadable or too small image, two of one name, a name that LMDBs cannot hold, an existing
+            target, a damaged manifest.
     """
     read_manifest(save)  # a damaged one is refused before the work, and so are names that LMDBs cannot hold
-    require_keys(named_images(source))
-    stores = {kind: f"{kind}_x{scale}.lmdb" for kind in ("HR", "LRblur")}
-    with staged(save, [*_blurred_targets(scale), *stores.values()]) as folder:
+    if lmdb:
+        require_keys(named_images(source))
+    made = {kind: f"{kind}/x{scale}" for kind in ("HR", "LRblur", "Bic", "kernel")}
+    stores = {kind: f"{kind}_x{scale}.lmdb" for kind in ("HR", "LRblur")} if lmdb else {}
+    with staged(save, [*made.values(), *stores.values()]) as folder:
         summary = _write_blurred(source, folder, scale, setting)
-        for kind, store in stores.items():
-            write_lmdb(folder / store, named_images(folder / kind / f"x{scale}"), format)
+        if lmdb:
+            for kind, store in stores.items():
+                write_lmdb(folder / store, named_images(folder / made[kind]), lmdb)
     _update_manifest(save, scale, summary)
-    roots = {"dataroot_GT": save / stores["HR"], "dataroot_LQ": save / stores["LRblur"]}
-    return {**roots, "dataroot_kernel": save / f"kernel/x{scale}"}
+    pairs = made | stores
+    fields = {"dataroot_GT": "HR", "dataroot_LQ": "LRblur", "dataroot_kernel": "kernel"}
+    return {field: save / pairs[kind] for field, kind in fields.items()}
+
+
+def generate_bicubic(source: Path, save: Path, scale: int) -> None:
+    """Make HR/x<scale> and Bic/x<scale>, without blur; arguments and errors as for `build_benchmark`."""
+    with staged(save, [f"HR/x{scale}", f"Bic/x{scale}"]) as folder:
+        for name, path in progress(named_images(source).items(), "bicubic"):
+            hr = read_cropped(path, scale)
+            _write_png(folder, "HR", scale, name, hr)
+            _write_png(folder, "Bic", scale, name, imresize(hr, 1 / scale))
 
 
 def degrade_image(hr: np.ndarray, kernel: np.ndarray, scale: int, downsample: Downsampling = "bicubic") -> np.ndarray:
@@ -248,10 +235,6 @@ def _update_manifest(folder: Path, scale: int, summary: dict[str, Any]) -> None:
 def _require_odd(size: int) -> None:
     if size < 1 or size % 2 == 0:
         raise UserError(f"a kernel's size must be odd, not {size}")
-
-
-def _blurred_targets(scale: int) -> list[str]:
-    return [f"{kind}/x{scale}" for kind in ("HR", "LRblur", "Bic", "kernel")]
 
 
 def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> dict[str, Any]:

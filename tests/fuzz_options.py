@@ -156,7 +156,7 @@ def read(path: Path, overrides: list[str]) -> None:
     """As train.py and test.py do, which also log what differs from the defaults, and write all of them down."""
     options = load_options(path, overrides)
     assert isinstance(options, Options)
-    assert all(isinstance(line, str) for line in describe_changes(options))
+    assert all(isinstance(value, str) for value in describe_changes(options).values())
     assert options.border >= 0
     assert parse(write_options(options))["name"] == options.name
 

@@ -234,7 +234,7 @@ def test_what_is_no_state_dict_of_tensors_is_refused(tiny_network, file, content
 
 
 def test_a_training_state_is_told_from_weights(tiny_network, file):
-    state = {"iteration": 1, "best_psnr": 0.0, "options": [], "weights": {}, "guard": {}, "last_good": None}
+    state = {"iteration": 1, "best_psnr": 0.0, "options": {}, "weights": {}, "guard": {}, "last_good": None}
     assert "is a training state: weights are in the folder `models`" in refusal(tiny_network(scale=2), file(state))
 
 

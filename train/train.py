@@ -30,7 +30,8 @@ def main() -> None:
         trainer = Trainer(options, Path(arguments.opt))
         if distributed.is_main():
             log_to_file(trainer.experiment.folder / f"train_{options.name}.log", start)
-        log.info("options that differ from the defaults:\n  %s", "\n  ".join(describe_changes(options)))
+        changes = [f"{name}: {value}" for name, value in describe_changes(options).items()]
+        log.info("options that differ from the defaults:\n  %s", "\n  ".join(changes))
         log.info("%s on %d x %s", options.network_G.which_model_G, distributed.world_size(), trainer.device)
         trainer.fit()
 

@@ -5,7 +5,7 @@ import logging
 import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -57,38 +57,35 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
     return _Reader(file, _project_root(file.resolve().parent)).section(Options, content, "")
 
 
-def describe_changes(options: Any, prefix: str = "") -> list[str]:
-    """The fields that differ from their defaults, as "train.niter: 2000"."""
-    lines = []
+def describe_changes(options: Any, prefix: str = "") -> dict[str, str]:
+    """The fields that differ from their defaults, as {"train.niter": "2000"}."""
+    changed: dict[str, str] = {}
     for item in dataclasses.fields(options):
         value, name = getattr(options, item.name), f"{prefix}{item.name}"
         if dataclasses.is_dataclass(value):
-            lines += describe_changes(value, f"{name}.")
+            changed |= describe_changes(value, f"{name}.")
         elif isinstance(value, Mapping) and any(dataclasses.is_dataclass(entry) for entry in value.values()):
             for key, entry in value.items():
-                lines += describe_changes(entry, f"{name}.{key}.")
+                changed |= describe_changes(entry, f"{name}.{key}.")
         elif value != item.default and not _is_default_path(value, item.default):
-            lines.append(f"{name}: {dict(value) if isinstance(value, Mapping) else value}")
-    return lines
+            changed[name] = str(dict(value) if isinstance(value, Mapping) else value)
+    return changed
 
 
-def describe_differences(options: Options, earlier: Iterable[str]) -> list[str]:
-    """How options differ from those of an earlier run, as "train.niter: 2000 (was default)".
+def describe_differences(options: Options, earlier: Mapping[str, str]) -> dict[str, str]:
+    """How options differ from those of an earlier run, as {"train.niter": "2000 (was default)"}.
 
     Args:
         options: the present ones.
         earlier: what `describe_changes` said of those of the earlier run.
 
     Returns:
-        a line for each field, but for `path.resume_state`: that a run goes on is no difference.
+        each field that differs, but for `path.resume_state`: that a run goes on is no difference.
     """
-    now, before = (
-        {name: value for name, _, value in (line.partition(": ") for line in lines)}
-        for lines in (describe_changes(options), earlier)
-    )
-    names = sorted((now.keys() | before.keys()) - {"path.resume_state"})
-    pairs = [(name, now.get(name, "default"), before.get(name, "default")) for name in names]
-    return [f"{name}: {value} (was {other})" for name, value, other in pairs if value != other]
+    now = describe_changes(options)
+    names = sorted((now.keys() | earlier.keys()) - {"path.resume_state"})
+    values = {name: (now.get(name, "default"), earlier.get(name, "default")) for name in names}
+    return {name: f"{value} (was {other})" for name, (value, other) in values.items() if value != other}
 
 
 class _Reader:

@@ -26,7 +26,7 @@ STATE_FIELDS: dict[str, Any] = {
     "iteration": int,
     "best_psnr": float,
     "validation_due": bool,
-    "options": list,
+    "options": dict,
     "weights": dict,
     "last_good": dict | None,
     "guard": dict,
@@ -117,14 +117,15 @@ class Experiment:
         return None
 
     def tell_differences(self, path: Path, state: Mapping[str, Any]) -> list[str]:
-        """Log where the run goes on, and how its options differ from those of the state; returns the differences."""
+        """Log where the run goes on, and how its options differ from those of the state; returns the fields' names."""
         log.info("resuming from %s at iteration %d", path, state["iteration"])
-        differences = describe_differences(self.options, map(str, state["options"]))
-        for line in differences:
-            log.warning("not as it was when that state was saved: %s", line)
-        if any(line.startswith("path.pretrain_model_G: ") for line in differences):
+        earlier = {str(name): str(value) for name, value in state["options"].items()}
+        differences = describe_differences(self.options, earlier)
+        for name, values in differences.items():
+            log.warning("not as it was when that state was saved: %s: %s", name, values)
+        if "path.pretrain_model_G" in differences:
             log.warning("the weights are those of the state: another name starts a run from path.pretrain_model_G")
-        return differences
+        return list(differences)
 
     def owns(self, state: Path) -> bool:
         """Whether a training state is one of this run's."""

@@ -91,11 +91,10 @@ class Validator:
         return mean.psnr_y
 
 
-def measures_anew(differences: Iterable[str]) -> bool:
-    """Whether options that differ, as `describe_differences` has them, make PSNR incomparable with that of before."""
-    names = {line.partition(": ")[0] for line in differences}
-    harmless = {name for name in names if name.endswith((".n_workers", ".batch_size"))}
-    return any(name.startswith(("datasets.val", "crop_border", "test.tile")) for name in names - harmless)
+def measures_anew(fields: Iterable[str]) -> bool:
+    """Whether PSNR cannot be compared with that of before, as these fields of the options are other ones now."""
+    counting = (name for name in fields if not name.endswith((".n_workers", ".batch_size")))
+    return any(name.startswith(("datasets.val", "crop_border", "test.tile")) for name in counting)
 
 
 def picture(restored: Restored, sample: Mapping[str, Any], distance: float | None) -> Any:

@@ -10,11 +10,11 @@ import torch
 from conftest import ROOT
 from plidenet import distributed
 from plidenet.errors import UserError
-from plidenet.evaluation import evaluate
-from plidenet.evaluation.evaluator import NotFinite
+from plidenet.evaluation.evaluator import NotFinite, evaluate
 from plidenet.logs import PACKAGE, log_to_memory, log_to_screen
 from training_setup import Run, assert_identical, assert_same_curves
 
+CPU = torch.device("cpu")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
 
 RANK_1_DIES = """
@@ -216,7 +216,7 @@ def test_gradients_become_their_means(monkeypatch):
 def test_what_one_process_meets_in_evaluation_is_raised_in_all(monkeypatch):
     monkeypatch.setattr(distributed, "gather_interleaved", lambda mine: [*mine, NotFinite("another's image")])
     with pytest.raises(NotFinite, match="another's image"):
-        evaluate(torch.nn.Identity(), [], torch.device("cpu"), 0)
+        evaluate(torch.nn.Identity(), [], CPU, lambda *_: None)
 
 
 def test_what_one_process_meets_in_evaluation_is_said_before_it_waits_for_the_others(monkeypatch, caplog):
@@ -232,12 +232,12 @@ def test_what_one_process_meets_in_evaluation_is_said_before_it_waits_for_the_ot
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(distributed, "gather_interleaved", gather)
     with pytest.raises(UserError, match="cat"):
-        evaluate(torch.nn.Identity(), samples(), torch.device("cpu"), 0)
+        evaluate(torch.nn.Identity(), samples(), CPU, lambda *_: None)
 
 
 def test_what_a_process_alone_meets_in_evaluation_is_not_said_twice(caplog):
     with pytest.raises(UserError):
-        evaluate(torch.nn.Identity(), [{"lq": torch.zeros(3, 4, 4), "key": "cat"}], torch.device("cpu"), 0)
+        evaluate(torch.nn.Identity(), [{"lq": torch.zeros(3, 4, 4), "key": "cat"}], CPU, lambda *_: None)
     assert not caplog.text
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from plidenet.errors import UserError
-from plidenet.evaluation import ImageResult, evaluate, restore, summarize, to_markdown, write_image_scores, write_tables
+from plidenet.evaluation.evaluator import evaluate, restore, score_restored
+from plidenet.evaluation.measurement import ImageResult
+from plidenet.evaluation.tables import mean_score, write_image_scores, write_score_tables
 from plidenet.metrics import Score, psnr, rgb_to_y, score, ssim
 from skimage import color, data, metrics
 from torch import nn
@@ -165,19 +167,18 @@ def test_an_unknown_color_is_refused(measure):
         measure(image, reference, color="Y")
 
 
-RESULTS = [
-    ImageResult("bird", Score(psnr_y=30.0, ssim_y=0.9, psnr_rgb=28.5, ssim_rgb=0.8), 0.25),
-    ImageResult("a,b", Score(psnr_y=33.0006, ssim_y=0.8, psnr_rgb=29.0, ssim_rgb=0.70064), 1.0),
+SCORES = [
+    Score(psnr_y=30.0, ssim_y=0.9, psnr_rgb=28.5, ssim_rgb=0.8),
+    Score(psnr_y=33.0006, ssim_y=0.8, psnr_rgb=29.0, ssim_rgb=0.70064),
 ]
 
 
 def test_a_set_is_summarized_by_the_mean_of_its_images():
-    row = summarize("Set2", 4, RESULTS)
-    assert (row.dataset, row.images, row.crop_border) == ("Set2", 2, 4)
-    assert row.score.psnr_y == pytest.approx(31.5003)
-    assert row.score.ssim_y == pytest.approx(0.85)
-    assert row.score.psnr_rgb == pytest.approx(28.75)
-    assert row.score.ssim_rgb == pytest.approx(0.75032)
+    mean = mean_score(SCORES)
+    assert mean.psnr_y == pytest.approx(31.5003)
+    assert mean.ssim_y == pytest.approx(0.85)
+    assert mean.psnr_rgb == pytest.approx(28.75)
+    assert mean.ssim_rgb == pytest.approx(0.75032)
 
 
 def read_csv(path):
@@ -193,9 +194,13 @@ SET2 = {"dataset": "Set2", "images": "2", "crop_border": "4"}
 SET2_SCORES = {"psnr_y": "31.500", "ssim_y": "0.8500", "psnr_rgb": "28.750", "ssim_rgb": "0.7503"}
 
 
-def test_the_markdown_table_is_aligned_and_names_its_columns():
-    perfect = ImageResult("c", Score(math.inf, 1.0, math.inf, 1.0), 0.5)
-    lines = to_markdown([summarize("Set2", 4, RESULTS), summarize("B", 2, [perfect])]).splitlines()
+def test_the_markdown_table_is_aligned_and_names_its_columns(tmp_path):
+    perfect = Score(math.inf, 1.0, math.inf, 1.0)
+    text = write_score_tables(tmp_path, {"Set2": SCORES, "B": [perfect]}, 4, "Measured so.")
+    assert (tmp_path / "table.md").read_text() == text
+    table, caption = text.split("\n\n")
+    assert caption == "Measured so.\n"
+    lines = table.splitlines()
     assert len({len(line) for line in lines}) == 1
     header, rule, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     assert all(set(cell) == {"-", ":"} and cell.endswith("-:") for cell in rule)
@@ -203,17 +208,16 @@ def test_the_markdown_table_is_aligned_and_names_its_columns():
     assert_holds(dict(zip(header, rows[1], strict=True)), dataset="B", images="1", psnr_y="inf", ssim_rgb="1.0000")
 
 
-def test_tables_are_written_as_markdown_and_csv(tmp_path):
-    rows = [summarize("Set2", 4, RESULTS), summarize("B", 2, RESULTS[:1])]
-    write_tables(tmp_path, rows, "Measured so.")
-    assert (tmp_path / "table.md").read_text() == f"{to_markdown(rows)}\nMeasured so.\n"
+def test_the_table_is_written_as_csv_too_without_sets_that_have_no_scores(tmp_path):
+    write_score_tables(tmp_path, {"Set2": SCORES, "LR alone": [], "B": SCORES[:1]}, 4, "Measured so.")
     first, second = read_csv(tmp_path / "table.csv")
     assert_holds(first, **SET2, **SET2_SCORES)
-    assert_holds(second, dataset="B", images="1", crop_border="2", psnr_y="30.000")
+    assert_holds(second, dataset="B", images="1", crop_border="4", psnr_y="30.000")
 
 
 def test_scores_of_images_are_written_as_csv(tmp_path):
-    write_image_scores(tmp_path / "set.csv", RESULTS)
+    names = zip(("bird", "a,b"), (0.25, 1.0), SCORES, strict=True)
+    write_image_scores(tmp_path / "set.csv", [ImageResult(*image, None, {}) for image in names])
     first, second = read_csv(tmp_path / "set.csv")
     assert_holds(first, image="bird", psnr_y="30.000", ssim_y="0.9000", psnr_rgb="28.500", ssim_rgb="0.8000")
     assert_holds(second, image="a,b", psnr_y="33.001", ssim_y="0.8000", psnr_rgb="29.000", ssim_rgb="0.7006")
@@ -253,43 +257,36 @@ def test_restoring_clamps_rounds_and_keeps_the_kernel():
     assert restore(Doubler().eval(), lr, CPU, "cat").kernel is None
 
 
-def test_evaluation_scores_each_pair_in_order_and_shows_each_restored_image():
+def test_evaluation_measures_each_restored_image_with_its_sample_in_order():
     pictures = {name: pair(name, (32, 36))[1] for name in PHOTOGRAPHS}
     samples = [sample(name, lq=gt[::2, ::2], gt=gt) for name, gt in pictures.items()]
-    kept = []
-    results = evaluate(Doubler(), samples, CPU, 2, lambda *shown: kept.append(shown))
-    assert [result.key for result in results] == list(PHOTOGRAPHS)
-    for result, (restored, shown), given in zip(results, kept, samples, strict=True):
+    for (restored, shown), name, given in zip(
+        evaluate(Doubler(), samples, CPU, lambda *image: image), PHOTOGRAPHS, samples, strict=True
+    ):
+        assert restored.key == name
         assert shown is given
-        gt = pictures[restored.key]
+        gt = pictures[name]
         repeated = gt[::2, ::2].repeat(2, axis=0).repeat(2, axis=1)
         assert np.array_equal(restored.image.permute(1, 2, 0), repeated)
-        assert result.score == score(repeated, gt, 2)
-        assert (result.key, result.seconds) == (restored.key, restored.seconds)
-
-
-def test_images_without_truth_are_restored_and_not_measured():
-    kept = []
-    samples = [sample(lq=pair(size=(16, 16))[0])]
-    assert evaluate(Doubler(), samples, CPU, 2, lambda *shown: kept.append(shown)) == []
-    assert len(kept) == 1
+        assert score_restored(restored, given["gt"], 2) == score(repeated, gt, 2)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_evaluation_gives_the_network_back_in_the_mode_it_came_in(training):
     net = Doubler().train(training)
     image = pair(size=(16, 16))[0]
-    assert evaluate(net, [sample(lq=image, gt=image.repeat(2, 0).repeat(2, 1))], CPU, 0)[0].score.psnr_y == math.inf
+    (restored,) = evaluate(net, [sample(lq=image)], CPU, lambda restored, _: restored)
+    assert restored.image.max() > 0
     assert net.training == training
     with pytest.raises(UserError):
-        evaluate(net, [sample(lq=image[:, :15])], CPU, 0)
+        evaluate(net, [sample(lq=image[:, :15])], CPU, lambda *_: None)
     assert net.training == training
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_output_that_is_not_finite_is_refused(value):
     with pytest.raises(UserError, match="cat: the network's output is not finite"):
-        evaluate(Doubler(value), [sample(lq=pair(size=(16, 16))[0])], CPU, 0)
+        evaluate(Doubler(value), [sample(lq=pair(size=(16, 16))[0])], CPU, lambda *_: None)
 
 
 def test_an_image_that_the_network_refuses_is_named():

@@ -5,7 +5,7 @@ from statistics import fmean
 import pytest
 from plidenet.data.benchmark import build_benchmark, setting1
 from plidenet.data.images import write_image
-from plidenet.evaluation import evaluate
+from plidenet.evaluation.evaluator import evaluate, score_restored
 from plidenet.metrics import kernel_l1
 from plidenet.training.sets import build_val_loaders
 from skimage import data
@@ -25,14 +25,15 @@ def test_the_averaged_weights_are_measured_on_luma_as_cropped_and_the_first_set_
     written = {(int(row), name): float(value) for row, name, value in run.curves("run")[1:]}
     distances = []
 
-    def keep(restored, sample):
+    def measure(restored, sample):
         if "kernel" in sample:
             distances.append(kernel_l1(restored.kernel, sample["kernel"]))
+        return score_restored(restored, sample["gt"], 3)
 
     means = {}
     for name, loader in build_val_loaders(trainer.options).items():
-        results = evaluate(trainer.ema.module, loader, trainer.device, 3, keep)
-        means[name] = {key: fmean(getattr(one.score, key) for one in results) for key in ("psnr_y", "ssim_rgb")}
+        scores = evaluate(trainer.ema.module, loader, trainer.device, measure)
+        means[name] = {key: fmean(getattr(one, key) for one in scores) for key in ("psnr_y", "ssim_rgb")}
     for name, values in means.items():
         for key, value in values.items():
             assert written[6, f"val/{name}/{key}"] == pytest.approx(value, rel=1e-6)

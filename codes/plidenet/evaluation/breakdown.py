@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plidenet.data.pairing import split_width
-from plidenet.evaluation.evaluator import ImageResult
 from plidenet.evaluation.markup import NONE, markdown, write_table
 from plidenet.evaluation.measurement import MeasuredSet
 from plidenet.evaluation.tables import METRICS, format_score, mean_score
+from plidenet.metrics import Score
 
 
 @dataclass(frozen=True)
@@ -18,20 +18,20 @@ class Breakdown:
 
     Attributes:
         labels: its first cells, as many as the header has.
-        by_width: the images of each kernel width, ascending.
+        by_width: the scores of the images of each kernel width, ascending.
     """
 
     labels: tuple[str, ...]
-    by_width: Mapping[float, Sequence[ImageResult]]
+    by_width: Mapping[float, Sequence[Score]]
 
 
 def break_down(labels: tuple[str, ...], measured: MeasuredSet) -> Breakdown | None:
-    """The images of a set by their kernels' widths; None for a set that has not at least two of them."""
-    groups: dict[float, list[ImageResult]] = defaultdict(list)
-    for result in measured.results:
-        width, _ = split_width(result.key)
+    """The scores of a set by its kernels' widths; None for a set that has not at least two of them."""
+    groups: dict[float, list[Score]] = defaultdict(list)
+    for key, score in measured.scores.items():
+        width, _ = split_width(key)
         if width in measured.conditions.widths:
-            groups[width].append(result)
+            groups[width].append(score)
     return Breakdown(labels, dict(sorted(groups.items()))) if len(groups) > 1 else None
 
 
@@ -40,8 +40,8 @@ def to_markdown(header: Sequence[str], lines: Sequence[Breakdown]) -> str:
     widths = sorted({width for line in lines for width in line.by_width})
     rows = []
     for line in lines:
-        scores = {width: mean_score(results) for width, results in line.by_width.items()}
-        cells = [f"{scores[w].psnr_y:.2f}/{scores[w].ssim_y:.4f}" if w in scores else NONE for w in widths]
+        means = {width: mean_score(scores) for width, scores in line.by_width.items()}
+        cells = [f"{means[w].psnr_y:.2f}/{means[w].ssim_y:.4f}" if w in means else NONE for w in widths]
         rows.append([*line.labels, *cells])
     return markdown([*header, *(f"{width:g}" for width in widths)], rows, left=len(header))
 
@@ -56,9 +56,9 @@ def write_breakdown(folder: Path, header: Sequence[str], lines: Sequence[Breakdo
         return ""
     text = f"{to_markdown(header, lines)}\nBy kernel width in HR pixels: PSNR/SSIM on Y, mean over the images.\n"
     rows = [
-        [*line.labels, f"{width:g}", str(len(results)), *format_score(mean_score(results))]
+        [*line.labels, f"{width:g}", str(len(scores)), *format_score(mean_score(scores))]
         for line in lines
-        for width, results in line.by_width.items()
+        for width, scores in line.by_width.items()
     ]
     write_table(folder, "widths", text, [*header, "width", "images", *METRICS], rows)
     return text

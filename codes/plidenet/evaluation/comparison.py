@@ -121,8 +121,8 @@ def footnotes(
         )
         for one in sets:
             theirs = published_images(one.name, one.conditions.setting)
-            if theirs not in (None, len(one.results)):
-                lines.append(f"- {one.name}: NOT THE WHOLE SET, {len(one.results)} images; theirs are {theirs}.")
+            if theirs not in (None, len(one.scores)):
+                lines.append(f"- {one.name}: NOT THE WHOLE SET, {len(one.scores)} images; theirs are {theirs}.")
     else:
         lines.append("- There are no published scores on these sets with these degradations and this crop.")
     return lines
@@ -132,7 +132,7 @@ def _measured_row(name: str, measurement: Measurement, sets: Mapping[str, Measur
     cells, csv = [name, MEASURED], [name, MEASURED]
     for set_name in sets:
         one = measurement.set_named(set_name)
-        score = mean_score(one.results) if one else None
+        score = mean_score(one.scores.values()) if one else None
         cells.append(f"{score.psnr_y:.2f}/{score.ssim_y:.4f}" if score else NONE)
         csv += format_score(score) if score else [""] * len(METRICS)
     cost = measurement.cost

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from plidenet.evaluation.memory import is_out_of_memory
 from plidenet.metrics import Score, score
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class NotFinite(UserError):
@@ -40,21 +42,6 @@ class Restored:
     key: str
     image: Tensor
     kernel: Tensor | None
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """The scores of one image.
-
-    Attributes:
-        key: the LR image's name.
-        score: PSNR and SSIM.
-        seconds: time of the network alone.
-    """
-
-    key: str
-    score: Score
     seconds: float
 
 
@@ -93,28 +80,23 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
 
 
 def evaluate(
-    net: nn.Module,
-    samples: Iterable[Mapping],
-    device: torch.device,
-    crop_border: int,
-    keep: Callable[[Restored, Mapping], None] = lambda restored, sample: None,
-) -> list[ImageResult]:
-    """Restore and measure a set of pairs.
+    net: nn.Module, samples: Iterable[Mapping], device: torch.device, measure: Callable[[Restored, Mapping], T]
+) -> list[T]:
+    """Restore the images of a set and measure each.
 
     Args:
         net: the network; evaluated in eval mode and given back in the mode it came in.
-        samples: mappings with `lq`, `gt` (uint8 CHW), `key` and maybe `kernel`, as an LQGT dataset yields them: of
-            several processes, each its share. Without `gt` (LQ datasets) images are restored and not measured.
+        samples: mappings with `lq` (uint8 CHW), `key` and maybe `gt` and `kernel`, as LQ and LQGT datasets yield them:
+            of several processes, each its share.
         device: where the network is.
-        crop_border: pixels cut from each side before measuring.
-        keep: called with every restored image and its sample, to save it.
+        measure: called with every restored image and its sample, which it may also save; returns what it measured.
 
     Raises:
-        UserError: an image is too small for the network or for the border, or too large for the memory, or the output
-            is not finite; of several processes, what one of them meets is raised in all.
+        UserError: an image is too small for the network, or too large for the memory, or the output is not finite, or
+            as `measure`; of several processes, what one of them meets is raised in all.
 
     Returns:
-        one result per measured image, in order; of several processes, each gets the results of all.
+        what was measured, in the images' order; of several processes, each gets that of all.
     """
     results = []
     failure = None
@@ -122,14 +104,7 @@ def evaluate(
     net.eval()
     try:
         for sample in samples:
-            restored = restore(net, sample["lq"], device, sample["key"])
-            keep(restored, sample)
-            if "gt" in sample:
-                try:
-                    value = score(restored.image, sample["gt"].to(device), crop_border)
-                except ValueError as error:
-                    raise UserError(f"{restored.key}: {error}") from error
-                results.append(ImageResult(restored.key, value, restored.seconds))
+            results.append(measure(restore(net, sample["lq"], device, sample["key"]), sample))
     except UserError as error:
         failure = error
         if distributed.world_size() > 1 and not isinstance(
@@ -142,6 +117,18 @@ def evaluate(
         if met is not None:
             raise met
     return distributed.gather_interleaved(results)
+
+
+def score_restored(restored: Restored, hr: Tensor, crop_border: int) -> Score:
+    """PSNR and SSIM of a restored image, cropped by so many pixels at each side.
+
+    Raises:
+        UserError: too little is left, or the HR image is of another size.
+    """
+    try:
+        return score(restored.image, hr, crop_border)
+    except ValueError as error:
+        raise UserError(f"{restored.key}: {error}") from error
 
 
 def _now(device: torch.device) -> float:

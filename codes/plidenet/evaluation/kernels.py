@@ -10,7 +10,6 @@ from statistics import fmean
 import numpy as np
 from torch import Tensor
 
-from plidenet import distributed
 from plidenet.degradation import Downsampling, degrade
 from plidenet.device import to_float, to_uint8
 from plidenet.evaluation.conditions import Conditions
@@ -56,27 +55,12 @@ class KernelPair:
     score: KernelScore
 
 
-class KernelMeter:
-    """Measures the kernel of every restored image whose true kernel is known: a `keep` of `evaluate`.
-
-    Args:
-        conditions: of the set.
-    """
-
-    def __init__(self, conditions: Conditions) -> None:
-        self.conditions = conditions
-        self._share: list[KernelPair] = []
-
-    def __call__(self, restored: Restored, sample: Mapping) -> None:
-        if self.conditions.blurred and restored.kernel is not None and "kernel" in sample:
-            hr = sample["gt"].to(restored.image.device) if "gt" in sample else None
-            score = score_kernel(restored.kernel, sample["kernel"], hr, sample["lq"], self.conditions.downsample)
-            pair = KernelPair(restored.key, restored.kernel.numpy(), sample["kernel"].numpy(), score)
-            self._share.append(pair)
-
-    def pairs(self) -> list[KernelPair]:
-        """All of them, in the order of the images; of several processes, each gets those of all."""
-        return distributed.gather_interleaved(self._share)
+def pair_kernels(restored: Restored, sample: Mapping, hr: Tensor | None, conditions: Conditions) -> KernelPair | None:
+    """The kernels of an image of a set made under these conditions; None where one of them is unknown."""
+    if not conditions.blurred or restored.kernel is None or "kernel" not in sample:
+        return None
+    score = score_kernel(restored.kernel, sample["kernel"], hr, sample["lq"], conditions.downsample)
+    return KernelPair(restored.key, restored.kernel.numpy(), sample["kernel"].numpy(), score)
 
 
 def score_kernel(

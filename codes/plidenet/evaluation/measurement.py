@@ -1,14 +1,32 @@
-"""What testing one network yields: the scores on its sets, and what they cost."""
+"""What testing one network yields: the scores of its sets' images, and what they cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plidenet.config import Options
 from plidenet.evaluation.conditions import Conditions
-from plidenet.evaluation.evaluator import ImageResult
 from plidenet.evaluation.kernels import KernelPair
-from plidenet.evaluation.perceptual import PerceptualScores
+from plidenet.metrics import Score
 from plidenet.metrics.perceptual import PerceptualMetric
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What one image came to.
+
+    Attributes:
+        key: the LR image's name.
+        seconds: time of the network alone.
+        score: PSNR and SSIM; None where the HR image is unknown.
+        kernels: None where the true kernel is unknown, or the network estimates none.
+        perceptual: by the metrics' names; without the HR image, by those alone that need none.
+    """
+
+    key: str
+    seconds: float
+    score: Score | None
+    kernels: KernelPair | None
+    perceptual: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -32,21 +50,32 @@ class Cost:
 
 @dataclass(frozen=True)
 class MeasuredSet:
-    """The scores of a set.
+    """The images of a set, measured.
 
     Attributes:
         name: in the option file.
         conditions: how its LR images were made.
-        results: of each image; none where there are no HR images.
-        kernels: of each image whose true kernel is known.
-        perceptual: of each image; where there are no HR images, by the metrics that need none.
+        images: what each of them came to.
     """
 
     name: str
     conditions: Conditions
-    results: Sequence[ImageResult]
-    kernels: Sequence[KernelPair] = ()
-    perceptual: Sequence[PerceptualScores] = ()
+    images: Sequence[ImageResult]
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """PSNR and SSIM by the images' names, of those whose HR images are known."""
+        return {one.key: one.score for one in self.images if one.score is not None}
+
+    @property
+    def kernels(self) -> list[KernelPair]:
+        """Of the images whose true kernels are known."""
+        return [one.kernels for one in self.images if one.kernels is not None]
+
+    @property
+    def perceptual(self) -> list[Mapping[str, float]]:
+        """Of the images that any metric measured."""
+        return [one.perceptual for one in self.images if one.perceptual]
 
 
 @dataclass(frozen=True)
@@ -75,7 +104,7 @@ class Measurement:
     @property
     def scored(self) -> list[MeasuredSet]:
         """The sets that have HR images, and so PSNR and SSIM."""
-        return [measured for measured in self.sets if measured.results]
+        return [measured for measured in self.sets if measured.scores]
 
     def set_named(self, name: str) -> MeasuredSet | None:
         return next((measured for measured in self.scored if measured.name == name), None)

@@ -52,8 +52,8 @@ class PeakMemory:
             CLEAR.write_text(RESET_PEAK)
         self._before = _bytes(STATUS, "VmRSS")
 
-    def end(self, *_: object) -> None:
-        """It is done. (What was done may be passed, and is not looked at.)"""
+    def end(self) -> None:
+        """It is done."""
         if self.device.type == "cuda":
             peak: int | None = torch.cuda.max_memory_allocated(self.device)
         else:

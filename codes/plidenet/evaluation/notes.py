@@ -15,7 +15,7 @@ def protocol(border: int) -> str:
 
 def degradations(sets: Iterable[MeasuredSet]) -> list[str]:
     """One line for each set: its images, and how they were made."""
-    return [f"- {one.name}: {len(one.results)} images; {one.conditions.text}." for one in sets]
+    return [f"- {one.name}: {len(one.scores)} images; {one.conditions.text}." for one in sets]
 
 
 def procedure(name: str, measurement: Measurement) -> list[str]:

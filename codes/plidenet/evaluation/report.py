@@ -10,18 +10,18 @@ from plidenet.evaluation.kernels import draw_pairs, write_kernel_tables
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.notes import caption, protocol
 from plidenet.evaluation.perceptual import write_perceptual_tables
-from plidenet.evaluation.tables import mean_score, summarize, write_image_scores, write_tables
+from plidenet.evaluation.tables import mean_score, write_image_scores, write_score_tables
 
 log = logging.getLogger(__name__)
 
 
 def write_set(folder: Path, one: MeasuredSet, options: Options) -> None:
     """Write the scores of a set's images, and its kernels on a sheet, as soon as they are there, into a folder."""
-    write_image_scores(folder / f"{one.name}.csv", one.results, one.kernels, one.perceptual)
+    write_image_scores(folder / f"{one.name}.csv", one.images)
     if one.kernels and options.test.save_images:
         write_image(folder / f"{one.name}_kernels.png", draw_pairs(one.kernels))
-    if one.results:
-        mean = mean_score(one.results)
+    if one.scores:
+        mean = mean_score(one.scores.values())
         log.info("%s: PSNR %.3f dB, SSIM %.4f on Y (crop %d)", one.name, mean.psnr_y, mean.ssim_y, options.border)
 
 
@@ -32,10 +32,11 @@ def write_report(folder: Path, measurement: Measurement) -> str:
         the tables as Markdown, with what stands beneath them.
     """
     options, sets = measurement.options, measurement.sets
-    rows = [summarize(one.name, options.border, one.results) for one in measurement.scored]
-    scores = write_tables(folder, rows, caption(measurement))
+    by_name = {one.name: one.scores.values() for one in sets}
+    scores = write_score_tables(folder, by_name, options.border, caption(measurement))
     widths = write_breakdown(folder, ["dataset"], [line for one in sets if (line := break_down((one.name,), one))])
     kernels = write_kernel_tables(folder, ["dataset"], {(one.name,): one.kernels for one in sets})
-    by_set = {one.name: one.perceptual for one in sets}
-    perceptual = write_perceptual_tables(folder, measurement.metrics, by_set, protocol(options.border))
+    perceptual = write_perceptual_tables(
+        folder, measurement.metrics, {one.name: one.perceptual for one in sets}, protocol(options.border)
+    )
     return "\n".join(filter(None, (scores, widths, kernels, perceptual)))

@@ -1,43 +1,23 @@
 """Result tables of one network: per set as Markdown and CSV, per image as CSV."""
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
 from plidenet.config import RESULT_TABLES
-from plidenet.evaluation.evaluator import ImageResult
-from plidenet.evaluation.kernels import KERNEL_METRICS, KernelPair
+from plidenet.evaluation.kernels import KERNEL_METRICS
 from plidenet.evaluation.markup import markdown, write_csv, write_table
-from plidenet.evaluation.perceptual import PerceptualScores
+from plidenet.evaluation.measurement import ImageResult
 from plidenet.metrics import Score
 
 METRICS = tuple(field.name for field in dataclasses.fields(Score))
 COLUMNS = ("dataset", "images", "crop_border", *METRICS)
 
 
-@dataclass(frozen=True)
-class SetResult:
-    """Mean scores of one set of images."""
-
-    dataset: str
-    images: int
-    crop_border: int
-    score: Score
-
-    def cells(self) -> list[str]:
-        return [self.dataset, str(self.images), str(self.crop_border), *format_score(self.score)]
-
-
-def summarize(dataset: str, crop_border: int, results: Sequence[ImageResult]) -> SetResult:
-    """The mean over the images of a set (at least one)."""
-    return SetResult(dataset, len(results), crop_border, mean_score(results))
-
-
-def mean_score(results: Sequence[ImageResult]) -> Score:
+def mean_score(scores: Collection[Score]) -> Score:
     """The mean over images (at least one)."""
-    return Score(**{name: fmean(getattr(result.score, name) for result in results) for name in METRICS})
+    return Score(**{name: fmean(getattr(score, name) for score in scores) for name in METRICS})
 
 
 def format_score(score: Score) -> list[str]:
@@ -53,41 +33,38 @@ def clear_tables(folder: Path, names: Sequence[str] = RESULT_TABLES) -> None:
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
-def to_markdown(rows: Sequence[SetResult]) -> str:
-    """A Markdown table, one row per set."""
-    return markdown(COLUMNS, [row.cells() for row in rows])
-
-
-def write_tables(folder: Path, rows: Sequence[SetResult], caption: str) -> str:
-    """Write table.md (with the caption beneath) and table.csv.
+def write_score_tables(folder: Path, sets: Mapping[str, Collection[Score]], crop_border: int, caption: str) -> str:
+    """Write table.md (with the caption beneath) and table.csv, a line for each set that has scores.
 
     Returns:
-        what table.md holds; nothing is written, and the text is empty, where there are no rows.
+        what table.md holds; nothing is written, and the text is empty, where no set has any.
     """
+    rows = [
+        [name, str(len(scores)), str(crop_border), *format_score(mean_score(scores))]
+        for name, scores in sets.items()
+        if scores
+    ]
     if not rows:
         return ""
-    text = f"{to_markdown(rows)}\n{caption}\n"
-    write_table(folder, "table", text, COLUMNS, [row.cells() for row in rows])
+    text = f"{markdown(COLUMNS, rows)}\n{caption}\n"
+    write_table(folder, "table", text, COLUMNS, rows)
     return text
 
 
-def write_image_scores(
-    path: Path,
-    results: Sequence[ImageResult],
-    kernels: Sequence[KernelPair] = (),
-    perceptual: Sequence[PerceptualScores] = (),
-) -> None:
-    """Write one line per image: name and, each where there are any, scores with seconds, how good the estimated kernel
-    is, and perceptual scores.
+def write_image_scores(path: Path, images: Sequence[ImageResult]) -> None:
+    """Write one line per image: its name and, each where there are any, scores with seconds, how good the estimated
+    kernel is, and perceptual scores.
     """
-    blocks: list[tuple[Sequence[str], dict[str, list[str]]]] = []
-    if results:
-        cells = {one.key: [*format_score(one.score), f"{one.seconds:.3f}"] for one in results}
-        blocks.append(((*METRICS, "seconds"), cells))
-    if kernels:
-        blocks.append((KERNEL_METRICS, {one.key: one.score.cells() for one in kernels}))
-    if perceptual:
-        blocks.append((tuple(perceptual[0].values), {one.key: one.cells() for one in perceptual}))
-    keys = dict.fromkeys(key for _, cells in blocks for key in cells)
-    rows = [[key, *(cell for names, cells in blocks for cell in cells.get(key, [""] * len(names)))] for key in keys]
-    write_csv(path, ["image", *(name for names, _ in blocks for name in names)], rows)
+    lines = [_cells(one) for one in images]
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    rows = [[one.key, *(line.get(name, "") for name in columns)] for one, line in zip(images, lines, strict=True)]
+    write_csv(path, ["image", *columns], rows)
+
+
+def _cells(one: ImageResult) -> dict[str, str]:
+    cells = {}
+    if one.score is not None:
+        cells = dict(zip(METRICS, format_score(one.score), strict=True)) | {"seconds": f"{one.seconds:.3f}"}
+    if one.kernels is not None:
+        cells |= zip(KERNEL_METRICS, one.kernels.score.cells(), strict=True)
+    return cells | {name: f"{value:.4f}" for name, value in one.perceptual.items()}

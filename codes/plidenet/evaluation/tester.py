@@ -1,11 +1,12 @@
 """Test networks on the sets of their option files, and write what comes of it. Several processes share the images."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 import torch
+from torch import nn
 
 from plidenet import complexity, distributed
 from plidenet.cli import progress
@@ -15,18 +16,17 @@ from plidenet.device import choose_device
 from plidenet.evaluation.candidate import Candidate, TestSet, as_tested, prepare
 from plidenet.evaluation.comparison import require_comparable, require_own_folder, write_comparison
 from plidenet.evaluation.ensemble import ORIENTATIONS
-from plidenet.evaluation.evaluator import Restored, evaluate
-from plidenet.evaluation.kernels import KernelMeter
-from plidenet.evaluation.measurement import Cost, MeasuredSet, Measurement
+from plidenet.evaluation.evaluator import Restored, evaluate, score_restored
+from plidenet.evaluation.kernels import pair_kernels
+from plidenet.evaluation.measurement import Cost, ImageResult, MeasuredSet, Measurement
 from plidenet.evaluation.memory import PeakMemory
-from plidenet.evaluation.perceptual import PerceptualMeter
 from plidenet.evaluation.report import write_report, write_set
 from plidenet.evaluation.saving import ImageSaver
 from plidenet.evaluation.tables import clear_tables
 from plidenet.evaluation.tiling import Tiled, advising_tiles
+from plidenet.metrics import perceptual
 
 log = logging.getLogger(__name__)
-Keep = Callable[[Restored, Mapping], None]
 NOTHING = "Nothing was measured: no set has HR images."
 
 
@@ -93,18 +93,10 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     peak = PeakMemory(device)
     sets: list[MeasuredSet] = []
     seconds: list[float] = []
-    for name, test_set in candidate.sets.items():
-        kernels = KernelMeter(test_set.conditions)
-        perceptual = PerceptualMeter(candidate.metrics, options.border)
-        keepers: list[Keep] = [peak.end, lambda restored, _: seconds.append(restored.seconds), kernels]
-        if options.test.save_images:
-            keepers.append(ImageSaver(folder / name, options.suffix))
-        if candidate.metrics:
-            keepers.append(perceptual)
-        with advising_tiles(), loader_deaths_told("a smaller n_workers takes less memory"):
-            results = evaluate(net, _samples(test_set, name, peak), device, options.border, _one_by_one(keepers))
-        measured = MeasuredSet(name, test_set.conditions, results, kernels.pairs(), perceptual.scores())
-        if measured.results or measured.kernels or measured.perceptual:
+    for name in candidate.sets:
+        measured = _measure_set(candidate, name, net, device, peak)
+        seconds += [one.seconds for one in measured.images]
+        if measured.scores or measured.kernels or measured.perceptual:
             if distributed.is_main():
                 if not sets:
                     clear_tables(folder)
@@ -117,11 +109,36 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
             clear_tables(folder)
         return None
     memory = _greatest(peak.bytes)
-    median_seconds = median(distributed.gather_interleaved(seconds))  # the first ones of a GPU are warming up
+    median_seconds = median(seconds)  # the first ones of a GPU are warming up
     multiply_adds = size.multiply_adds * (len(ORIENTATIONS) if options.test.ensemble else 1)
     cost = Cost(size.parameters, multiply_adds, median_seconds, memory, describe(device))
     tiled = any(isinstance(module, Tiled) for module in net.modules())
     return Measurement(options, sets, cost, tiled, candidate.metrics)
+
+
+def _measure_set(
+    candidate: Candidate, name: str, net: nn.Module, device: torch.device, peak: PeakMemory
+) -> MeasuredSet:
+    """Restore the images of the set of this name, by the network as it is tested, save them, and measure them."""
+    options, test_set = candidate.options, candidate.sets[name]
+    save = ImageSaver(options.results_folder / name, options.suffix) if options.test.save_images else None
+
+    def measure_image(restored: Restored, sample: Mapping) -> ImageResult:
+        peak.end()
+        if save is not None:
+            save(restored, sample)
+        hr = sample["gt"].to(device) if "gt" in sample else None
+        return ImageResult(
+            restored.key,
+            restored.seconds,
+            None if hr is None else score_restored(restored, hr, options.border),
+            pair_kernels(restored, sample, hr, test_set.conditions),
+            perceptual.measure(candidate.metrics, restored.image, hr, options.border) if candidate.metrics else {},
+        )
+
+    with advising_tiles(), loader_deaths_told("a smaller n_workers takes less memory"):
+        images = evaluate(net, _samples(test_set, name, peak), device, measure_image)
+    return MeasuredSet(name, test_set.conditions, images)
 
 
 def _report(measurement: Measurement) -> str:
@@ -142,14 +159,6 @@ def _samples(test_set: TestSet, name: str, peak: PeakMemory) -> Iterator[Mapping
     for sample in progress(test_set.loader, name) if distributed.is_main() else test_set.loader:
         peak.begin()
         yield sample
-
-
-def _one_by_one(keepers: Sequence[Keep]) -> Keep:
-    def keep(restored: Restored, sample: Mapping) -> None:
-        for one in keepers:
-            one(restored, sample)
-
-    return keep
 
 
 def _greatest(memory: int | None) -> int | None:

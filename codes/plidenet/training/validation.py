@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from plidenet import distributed
 from plidenet.config import Options
-from plidenet.evaluation import Restored, evaluate
-from plidenet.evaluation.evaluator import NotFinite
+from plidenet.evaluation.evaluator import NotFinite, Restored, evaluate, score_restored
 from plidenet.evaluation.figures import show_restoration
 from plidenet.evaluation.tables import mean_score
 from plidenet.evaluation.tiling import advising_tiles
-from plidenet.metrics import kernel_l1
+from plidenet.metrics import Score, kernel_l1
 from plidenet.training.interrupt import Interrupt
 from plidenet.training.record import Record
 
@@ -58,29 +56,28 @@ class Validator:
 
     def _measure_set(self, name: str, net: nn.Module, iteration: int, interrupt: Interrupt) -> float:
         shown = 0
-        share: list[float] = []
 
-        def keep(restored: Restored, sample: Mapping[str, Any]) -> None:
+        def measure(restored: Restored, sample: Mapping[str, Any]) -> tuple[Score, float | None]:
             nonlocal shown
             distance = None
             if restored.kernel is not None and "kernel" in sample:
                 distance = kernel_l1(restored.kernel, sample["kernel"])
-                share.append(distance)
             if self.record is not None and shown < self.pictures:
                 shown += 1
                 self.record.picture(iteration, f"{name}/{restored.key}", picture(restored, sample, distance))
+            return score_restored(restored, sample["gt"].to(self.device), self.border), distance
 
         samples = takewhile(lambda _: not interrupt.requested, self.loaders[name])
         try:
             with advising_tiles("test.tile=128 or test.tile=auto, or validate on smaller ones"):
-                results = evaluate(net, samples, self.device, self.border, keep)
+                results = evaluate(net, samples, self.device, measure)
         except NotFinite as error:
             log.warning("iteration %d: %s", iteration, error)
             return math.nan
         interrupt.heed()
-        mean = mean_score(results)
+        mean = mean_score([score for score, _ in results])
         values = {f"val/{name}/{metric}": value for metric, value in vars(mean).items()}
-        if distances := distributed.gather_interleaved(share):
+        if distances := [distance for _, distance in results if distance is not None]:
             values[f"val/{name}/kernel_l1"] = fmean(distances)
         if self.record is not None:
             self.record.scalars(iteration, values)

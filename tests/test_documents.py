@@ -8,6 +8,8 @@ import torch
 from conftest import ROOT
 from plidenet.archs import NETWORKS
 from plidenet.config import load_options
+from plidenet.data.images import write_image
+from skimage import data
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WEIGHTS = ROOT / "experiments/pretrained/README.md"
@@ -60,6 +62,15 @@ def test_a_network_of_ones_own_can_be_registered(monkeypatch):
     monkeypatch.setattr(NETWORKS, "_entries", dict(NETWORKS._entries))
     exec(python("MyNet"), {"MyDeconvolution": torch.nn.Identity})
     assert NETWORKS.get("MyNet")(scale=2).diagnostics() == {}
+
+
+def test_images_of_another_program_are_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder, brightness in (("my_results", 0), ("datasets/Set5/setting1/HR/x4", 10)):
+        write_image(tmp_path / folder / "sig1.8_cat.png", data.chelsea()[:64, :64] // 2 + brightness)
+    exec(python("my_results"), {})
+    psnr, ssim = map(float, capsys.readouterr().out.split("/"))
+    assert 25 < psnr < 35 and 0.9 < ssim < 1
 
 
 def test_the_weights_that_ship_restore_an_image(monkeypatch):

@@ -216,8 +216,8 @@ def test_the_table_is_written_as_csv_too_without_sets_that_have_no_scores(tmp_pa
 
 
 def test_scores_of_images_are_written_as_csv(tmp_path):
-    names = zip(("bird", "a,b"), (0.25, 1.0), SCORES, strict=True)
-    write_image_scores(tmp_path / "set.csv", [ImageResult(*image, None, {}) for image in names])
+    images = zip(("bird", "a,b"), (0.25, 1.0), SCORES, strict=True)
+    write_image_scores(tmp_path / "set.csv", [ImageResult(*image, None, {}) for image in images])
     first, second = read_csv(tmp_path / "set.csv")
     assert_holds(first, image="bird", psnr_y="30.000", ssim_y="0.9000", psnr_rgb="28.500", ssim_rgb="0.8000")
     assert_holds(second, image="a,b", psnr_y="33.001", ssim_y="0.8000", psnr_rgb="29.000", ssim_rgb="0.7006")
@@ -292,3 +292,9 @@ def test_output_that_is_not_finite_is_refused(value):
 def test_an_image_that_the_network_refuses_is_named():
     with pytest.raises(UserError, match="cat: too small"):
         restore(Doubler(), channels_first(pair(size=(16, 15))[0]), CPU, "cat")
+
+
+def test_an_image_that_the_border_eats_up_is_named():
+    restored = restore(Doubler().eval(), channels_first(pair(size=(16, 16))[0]), CPU, "cat")
+    with pytest.raises(UserError, match="cat: cropping 12 pixels from 32x32 leaves less than 11x11"):
+        score_restored(restored, restored.image, 12)

@@ -5,11 +5,14 @@ from conftest import TINY
 from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.archs.registry import NETWORKS
 from plidenet.archs.transfer import transfer
+from plidenet.archs.upsampler import Upsampler
+from plidenet.checkpoint import save_checkpoint
 from plidenet.complexity import count
 from plidenet.config import schema
 from plidenet.errors import UserError
-from plidenet.evaluation.tiling import in_tiles
+from plidenet.evaluation.tiling import Tiled, in_tiles
 from plidenet.losses import LOSSES
+from plidenet.training.start import load_start
 from torch import nn
 from torch.nn import functional as F
 from training_setup import Run
@@ -68,10 +71,27 @@ def test_a_network_that_looks_at_numbers_is_counted_all_the_same():
     assert count(Plain(scale=2)).multiply_adds == 64 * 64 * 3 * 3 * 3 * 12
 
 
-class Negative(PLIDENet):
+class OwnForward(PLIDENet):
     def forward(self, lr, crop=None):
         sr, kernel = super().forward(lr, crop)
         return -sr, kernel
+
+
+class OwnPreparation(PLIDENet):
+    def prepare(self, lr):
+        return super().prepare(1 - lr)
+
+
+class OwnUpsampler(PLIDENet):
+    def __init__(self, **setting):
+        super().__init__(**setting)
+        self.upsampler = type("Own", (Upsampler,), {})(scale=self.scale)
+
+
+class OwnRefinement(PLIDENet):
+    def __init__(self, **setting):
+        super().__init__(**setting)
+        self.refinement = nn.Identity()
 
 
 class OwnDeconvolution(PLIDENet):
@@ -80,20 +100,22 @@ class OwnDeconvolution(PLIDENet):
         self.wiener = nn.Identity()
 
 
-def test_a_forward_of_ones_own_is_not_taken_apart_into_tiles():
-    net = Negative(**TINY)
+@pytest.mark.parametrize("own", [OwnForward, OwnPreparation, OwnUpsampler, OwnRefinement])
+def test_what_tiles_would_take_apart_works_on_whole_images_where_it_is_ones_own(own):
+    net = own(**TINY)
     assert in_tiles(net, schema.Test(tile="auto")) is net
 
 
-@pytest.mark.parametrize("part", ["upsampler", "refinement"])
-def test_a_part_of_ones_own_that_tiles_know_nothing_of_works_on_whole_images(tiny_network, part):
-    net = tiny_network()
-    setattr(net, part, nn.Identity())
-    assert in_tiles(net, schema.Test(tile="auto")) is net
+def test_other_parts_of_ones_own_work_in_tiles():
+    assert isinstance(in_tiles(OwnDeconvolution(**TINY), schema.Test(tile="auto")), Tiled)
 
 
-def test_a_deconvolution_of_ones_own_starts_from_weights_of_its_scale_and_of_no_other(tiny_network):
+def test_a_deconvolution_of_ones_own_starts_from_weights_of_its_scale_and_of_no_other(run, tiny_network, monkeypatch):
+    monkeypatch.setitem(NETWORKS._entries, "Own", OwnDeconvolution)
+    file = run.folder / "start.pth"
     own = OwnDeconvolution(scale=2, **TINY)
     assert not any("wiener" in name for name in transfer(tiny_network("PL_IDENet_E", scale=2), own))
-    with pytest.raises(ValueError, match="that takes a WienerDeconvolution as wiener of both"):
-        transfer(OwnDeconvolution(scale=4, **TINY), own)
+    save_checkpoint(file, params=OwnDeconvolution(scale=4, **TINY).state_dict())
+    options = run.options("network_G.which_model_G=Own", f"path.pretrain_model_G={file}", "path.pretrain_scale=4")
+    with pytest.raises(UserError, match="Own x2 cannot start from weights of Own x4: 'Identity' object has no attrib"):
+        load_start(NETWORKS.build("Own", **options.network_setting), file, options)

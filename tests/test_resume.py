@@ -107,6 +107,17 @@ def test_auto_passes_over_a_damaged_state_and_says_so(run, caplog):
     assert re.search(r"resuming from .*4\.state", caplog.text)
 
 
+def test_auto_leaves_a_run_alone_of_which_no_state_can_be_read(run):
+    run.train("train.niter=2")
+    folder = run.folder / "experiments/run"
+    for state in (folder / "training_states").iterdir():
+        state.write_bytes(b"")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UserError, match=r"no training state in .* can be read; another name starts a new run"):
+        run.trainer(AUTO)
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_auto_starts_afresh_where_there_is_nothing(run, caplog):
     with caplog.at_level("INFO", "plidenet"):
         assert run.trainer(AUTO).iteration == 0

@@ -163,7 +163,7 @@ def restored(key: str) -> Restored:
 @pytest.mark.parametrize("key", ["../a", "/a", "a/b", "..", "", "a\0b"])
 def test_nothing_is_saved_under_a_name_that_is_a_path(tmp_path, key):
     with pytest.raises(UserError, match="cannot be the name of an image in"):
-        ImageSaver(tmp_path / "results", None)(restored(key), {})
+        ImageSaver(tmp_path / "results", None)(restored(key))
     assert not list(tmp_path.iterdir())
 
 
@@ -171,12 +171,12 @@ def test_nothing_is_saved_under_a_name_that_is_a_path(tmp_path, key):
 def test_two_names_that_the_file_system_takes_for_one_are_refused(tmp_path, names):
     one, other = names
     save = ImageSaver(tmp_path, "x2")
-    save(restored(one), {})
-    save(restored(one), {})
+    save(restored(one))
+    save(restored(one))
     (tmp_path / f"{other}_x2.png").symlink_to(f"{one}_x2.png")  # as if names were compared without case and accents
     before = (tmp_path / f"{one}_x2.png").read_bytes()
     with pytest.raises(UserError, match=f"{one} and {other} would be saved to the same file"):
-        save(restored(other), {})
+        save(restored(other))
     assert (tmp_path / f"{one}_x2.png").read_bytes() == before
     assert read_image(tmp_path / f"{one}_x2.png").shape == (8, 8, 3)
 

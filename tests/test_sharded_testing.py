@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from testing_setup import LEARNED, make_benchmark
 
-TABLES = ("Set5.csv", "Plain.csv", "table.csv", "widths.csv")
+TABLES = ("Set5.csv", "Plain.csv", "Kernels.csv", "table.csv", "widths.csv", "kernels.csv")
 MEASURED_ANEW = {"seconds", "peak_memory"}  # in each run
 
 pytestmark = pytest.mark.slow
@@ -34,8 +34,8 @@ def without_costs(lines):
 
 def test_two_processes_write_the_tables_images_and_kernels_of_one(bench, weights, run_script):
     path = {"pretrain_model_G": str(weights)}
-    alone = bench.options("alone", LEARNED, ("Set5", "Plain"), path=path)
-    shared = bench.options("shared", LEARNED, ("Set5", "Plain"), path=path)
+    alone = bench.options("alone", LEARNED, ("Set5", "Plain", "Kernels"), path=path)
+    shared = bench.options("shared", LEARNED, ("Set5", "Plain", "Kernels"), path=path)
     assert run_script("test/test.py", "--compare", alone).status == 0
     done = torchrun("test/test.py", "--compare", shared, "--output", bench.folder / "results/both")
     assert done.returncode == 0, done.stderr
@@ -44,7 +44,7 @@ def test_two_processes_write_the_tables_images_and_kernels_of_one(bench, weights
     assert bench.text("alone/table.md") == bench.text("shared/table.md")
     assert without_costs(bench.table("comparison/table.csv")) == without_costs(bench.table("both/table.csv"))
     assert int(bench.table("both/table.csv")[-1]["peak_memory"]) > 0
-    assert done.stdout.count("| method") == 2, "one process alone prints the table and the one by widths"
+    assert done.stdout.count("| method") == 3, "one process alone prints the table, the one by widths, that of kernels"
     names = sorted(
         path.relative_to(bench.folder / "results/alone") for path in (bench.folder / "results/alone").rglob("*.*")
     )

@@ -6,21 +6,11 @@ channels of its first layer and means over those of its last one.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from plidenet.archs.halve_scale import halve_scale
-from plidenet.archs.kernel_estimator import KernelEstimator
 from plidenet.archs.pl_idenet import PLIDENet
-from plidenet.archs.refinement import Refinement
-from plidenet.archs.upsampler import Upsampler
-from plidenet.archs.wiener import WienerDeconvolution
 
-PARTS: dict[str, type[nn.Module]] = {
-    "estimator": KernelEstimator,
-    "upsampler": Upsampler,
-    "wiener": WienerDeconvolution,
-    "refinement": Refinement,
-}
 FIRST, LAST = "refinement.conv_first.weight", ("refinement.conv_last.weight", "refinement.conv_last.bias")
 
 
@@ -37,18 +27,14 @@ def transfer(source: PLIDENet, target: PLIDENet) -> list[str]:
         names of the target's tensors that have values of the source now.
 
     Raises:
-        ValueError: other scales or grids, or a part that is none of this package's where its weights are worked on.
+        ValueError: other scales or grids.
     """
-    for name in PARTS if source.scale != target.scale else ("refinement",):
-        if not all(isinstance(getattr(net, name), PARTS[name]) for net in (source, target)):
-            raise ValueError(f"that takes a {PARTS[name].__name__} as {name} of both")
     grids = source.refinement.unshuffle, target.refinement.unshuffle
     if grids[0] % grids[1]:
         raise ValueError("the refinement can go to a finer grid, as from PL_IDENet_E to PL_IDENet, and to no other")
-    have = source.state_dict()
-    if "wiener.filter_scale" in have and isinstance(target.wiener, WienerDeconvolution):
+    if source.wiener.filter_scale is not None and target.wiener.filter_scale is None:
         target.wiener.add_filter_scale()
-    own = target.state_dict()
+    have, own = source.state_dict(), target.state_dict()
     taken = {name: value for name, value in have.items() if name in own and value.shape == own[name].shape}
     taken[FIRST] = subpixels(have[FIRST], *grids, dim=1).sum(dim=(3, 5)).flatten(1, 3)
     for name in LAST:

@@ -169,7 +169,11 @@ def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, lmdb
 
 
 def generate_bicubic(source: Path, save: Path, scale: int) -> None:
-    """Make HR/x<scale> and Bic/x<scale>, without blur; arguments and errors as for `build_benchmark`."""
+    """Make HR/x<scale> and Bic/x<scale>, without blur; arguments as for `build_benchmark`.
+
+    Raises:
+        UserError: a missing, unreadable or too small image, two of one name, an existing target.
+    """
     with staged(save, [f"HR/x{scale}", f"Bic/x{scale}"]) as folder:
         for name, path in progress(named_images(source).items(), "bicubic"):
             hr = read_cropped(path, scale)

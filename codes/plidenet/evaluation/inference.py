@@ -60,7 +60,7 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         try:
             image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
             with advising_tiles():
-                save(restore(net, image, device, name), {})
+                save(restore(net, image, device, name))
         except UserError as error:
             if len(paths) == 1:
                 raise

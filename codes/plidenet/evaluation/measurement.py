@@ -18,7 +18,7 @@ class ImageResult:
         key: the LR image's name.
         seconds: time of the network alone.
         score: PSNR and SSIM; None where the HR image is unknown.
-        kernels: None where the true kernel is unknown, or the network estimates none.
+        kernels: None where the true kernel is unknown, nothing was blurred, or the network estimates none.
         perceptual: by the metrics' names; without the HR image, by those alone that need none.
     """
 
@@ -69,7 +69,7 @@ class MeasuredSet:
 
     @property
     def kernels(self) -> list[KernelPair]:
-        """Of the images whose true kernels are known."""
+        """Estimated and true ones, of the images where both are known."""
         return [one.kernels for one in self.images if one.kernels is not None]
 
     @property

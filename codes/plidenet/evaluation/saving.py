@@ -1,7 +1,7 @@
 """Restored images and estimated kernels on disk."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ class ImageSaver:
         self.folder, self.suffix = folder, f"_{suffix}" if suffix else ""
         self._saved: dict[str, str] = {}  # by what file systems take names for that ignore case or Unicode's variants
 
-    def __call__(self, restored: Restored, sample: Mapping) -> None:
+    def __call__(self, restored: Restored) -> None:
         path = self._path(restored.key)
         if restored.kernel is not None:  # first, so that no image is ever without
             file, kernel = self._kernel(restored.key), restored.kernel.numpy()

@@ -126,7 +126,7 @@ def _measure_set(
     def measure_image(restored: Restored, sample: Mapping) -> ImageResult:
         peak.end()
         if save is not None:
-            save(restored, sample)
+            save(restored)
         hr = sample["gt"].to(device) if "gt" in sample else None
         return ImageResult(
             restored.key,

@@ -144,12 +144,13 @@ def in_tiles(net: nn.Module, test: Test) -> nn.Module:
 
 
 def works_in_tiles(net: nn.Module) -> TypeGuard[PLIDENet]:
-    """Whether a network is a PL-IDENet whose `forward`, upsampler and refinement are not somebody's own."""
+    """Whether a network is a PL-IDENet whose `forward`, `prepare`, upsampler and refinement are not somebody's own."""
     return (
         isinstance(net, PLIDENet)
         and type(net).forward is PLIDENet.forward
-        and isinstance(net.upsampler, Upsampler)
-        and isinstance(net.refinement, Refinement)
+        and type(net).prepare is PLIDENet.prepare
+        and type(net.upsampler) is Upsampler
+        and type(net.refinement) is Refinement
     )
 
 

@@ -101,18 +101,21 @@ class Experiment:
         """The state that `path.resume_state` names, or the newest complete one for `auto`; None for a fresh start.
 
         Raises:
-            UserError: the state named is missing or damaged.
+            UserError: the state named is missing or damaged, or, for `auto`, all that there are.
         """
         wanted = self.options.path.resume_state
         if wanted is None:
             return None
         if wanted != "auto":
             return Path(wanted), load_state(Path(wanted))
-        for path in self._newest_states():
+        states = self._newest_states()
+        for path in states:
             try:
                 return path, load_state(path)
             except UserError as error:
                 log.warning("passed over: %s", error)
+        if states:
+            raise UserError(f"no training state in {self.states} can be read; another name starts a new run")
         log.info("no training state in %s: this is a fresh start", self.states)
         return None
 

@@ -46,8 +46,8 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
         raise UserError(f"{error}; {said}") from error
     try:
         taken = transfer(source, net)
-    except ValueError as error:
-        raise UserError(f"{refusal}: {error}") from error
+    except (ValueError, AttributeError, KeyError, RuntimeError) as error:  # a part of one's own, say
+        raise UserError(f"{refusal}: {' '.join(str(error).split())}") from error
     missing = [name for name in net.state_dict() if name not in taken]
     if options.path.strict_load and missing:
         raise UserError(f"{refusal} (path.strict_load), which do not fit or lack {some(missing)}")

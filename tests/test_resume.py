@@ -60,6 +60,7 @@ def under(driver, command):
         ("train.accumulate=2", "data.cache=ram"),
         ("logger.print_freq=3",),  # the state is of the middle of a stretch
         ("train.precision=bf16", "train.grad_clip_norm=0.1", "train.warmup_iter=3"),
+        ("train.optimizer=Muon",),
     ],
 )
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(run, monkeypatch, setting):

@@ -23,6 +23,7 @@ class Train:
     """Optimization."""
 
     niter: int = option(500_000, "iterations")
+    optimizer: Literal["Adam", "Muon"] = option("Adam", "Adam, or Muon for what leads from features to features")
     lr_G: float = option(1e-4, "learning rate")
     beta1: float = option(0.9, "Adam's first beta")
     beta2: float = option(0.999, "Adam's second beta")
@@ -63,6 +64,8 @@ class Train:
         for name in ("beta1", "beta2", "ema_decay"):
             require(0 <= getattr(self, name) < 1, name, "must be at least 0 and less than 1")
         require(self.weight_decay_G >= 0, "weight_decay_G", "must not be negative")
+        decays_all = self.optimizer == "Adam" or self.weight_decay_G == 0
+        require(decays_all, "weight_decay_G", "is Adam's, and must be 0 where train.optimizer is Muon")
         require(0 <= self.manual_seed < 2**32, "manual_seed", "must be from 0 to 2**32 - 1")
         require(len(self.losses) > 0, "losses", "must not be empty")
         require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm", "must be positive")

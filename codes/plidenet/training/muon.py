@@ -1,0 +1,87 @@
+"""Muon: steps that turn all directions of a weight matrix by the same amount.
+
+Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; lengths of the steps as in Liu
+et al., "Muon is scalable for LLM training", 2025, so that learning rates are those of Adam.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plidenet.training.adam import Adam
+
+MOMENTUM = 0.95
+QUINTIC = 3.4445, -4.7750, 2.0315  # brings singular values between 0 and 1 close to 1 in five rounds
+EDGES = ("conv_first", "conv_last", "encode_1.0", "to_kernel", "embedding")  # what meets images or kernels
+
+
+class Muon(Adam):
+    """Muon for the matrices and convolutions between features, Adam for all else.
+
+    Args:
+        net: the network.
+        adam: as of `Adam`; the learning rate counts for both.
+    """
+
+    def __init__(self, net: nn.Module, **adam: Any) -> None:
+        hidden = hidden_weights(net)
+        known = {id(weight) for weight in hidden}
+        rest = [parameter for parameter in net.parameters() if id(parameter) not in known]
+        groups: list[dict[str, Any]] = [{"params": rest}, {"params": hidden}]
+        super().__init__(groups, **adam)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        torch.optim.Optimizer.__setstate__(self, state)  # Adam's looks for its own moments in all that is there
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step. The gradients of the matrices are gone afterwards: that is how Adam passes over them."""
+        *_, hidden = self.param_groups
+        alike = defaultdict(list)
+        for weight in hidden["params"]:
+            if weight.grad is not None:
+                alike[weight.shape].append(weight)
+        for weights in alike.values():
+            gradients = [weight.grad for weight in weights]
+            momenta = [self.state[weight].setdefault("momentum", torch.zeros_like(weight)) for weight in weights]
+            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+            ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
+            steps = matrix_steps(torch.stack(ahead))
+            torch._foreach_add_(weights, list(steps), alpha=-hidden["lr"])
+            for weight in weights:
+                weight.grad = None
+        return super().step(closure)
+
+
+def hidden_weights(net: nn.Module) -> list[Tensor]:
+    """The weights of linear layers and convolutions that lead from features to features."""
+    kinds = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+    layers = {name: layer for name, layer in net.named_modules() if isinstance(layer, kinds)}
+    inner = [layer for name, layer in layers.items() if not any(edge in name for edge in EDGES)]
+    return list(dict.fromkeys(layer.weight for layer in inner if getattr(layer, "groups", 1) == 1))
+
+
+def matrix_steps(gradients: Tensor) -> Tensor:
+    """Steps of the size that Adam's have, from gradients of N weights alike: (N,out,in,...) -> the same shape.
+
+    Queries, keys and values are told apart: three times as many rows as columns are three matrices.
+    """
+    matrices = gradients.flatten(2)
+    if gradients.dim() == 3 and matrices.shape[1] == 3 * matrices.shape[2]:
+        matrices = matrices.unflatten(1, (3, -1)).flatten(0, 1)
+    steps = 0.2 * max(matrices.shape[1:]) ** 0.5 * orthogonalized(matrices)
+    return steps.reshape(gradients.shape)
+
+
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """Matrices (N,rows,columns) with their singular values brought close to 1, by five Newton-Schulz rounds."""
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonalized(matrices.mT).mT
+    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).add(1e-7)
+    a, b, c = QUINTIC
+    for _ in range(5):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x

@@ -18,7 +18,7 @@ EDGES = ("conv_first", "conv_last", "encode_1.0", "to_kernel", "embedding")  # w
 
 
 class Muon(Adam):
-    """Muon for the matrices and convolutions between features, Adam for all else.
+    """Muon for linear layers and convolutions between features (see `hidden_weights`), Adam for all else.
 
     Args:
         net: the network.
@@ -56,7 +56,11 @@ class Muon(Adam):
 
 
 def hidden_weights(net: nn.Module) -> list[Tensor]:
-    """The weights of linear layers and convolutions that lead from features to features."""
+    """The weights of linear layers and convolutions that lead from features to features.
+
+    Depthwise convolutions, whose filters know nothing of each other, and layers with one of `EDGES` in their name are
+    none of them.
+    """
     kinds = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
     layers = {name: layer for name, layer in net.named_modules() if isinstance(layer, kinds)}
     inner = [layer for name, layer in layers.items() if not any(edge in name for edge in EDGES)]

@@ -45,7 +45,7 @@ class Muon(Adam):
                 alike[weight.shape].append(weight)
         for weights in alike.values():
             gradients = [weight.grad for weight in weights]
-            momenta = [self.state[weight].setdefault("momentum", torch.zeros_like(weight)) for weight in weights]
+            momenta = [self._momentum(weight) for weight in weights]
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
             ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
             steps = matrix_steps(torch.stack(ahead))
@@ -53,6 +53,12 @@ class Muon(Adam):
             for weight in weights:
                 weight.grad = None
         return super().step(closure)
+
+    def _momentum(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        return state["momentum"]
 
 
 def hidden_weights(net: nn.Module) -> list[Tensor]:

@@ -27,7 +27,7 @@ test: lint ## lint, types and tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 attack: $(INSTALLED) ## the tests that `make test` leaves out: some 20,000 damaged files, a hundred kills
-	$(BIN)/python -m pytest -m exhaustive -s
+	$(BIN)/python -m pytest -m exhaustive -s --timeout 0
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

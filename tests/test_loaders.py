@@ -1,4 +1,7 @@
-"""How many processes load images, and what memory their images take."""
+"""How many processes load images, what memory their images take, and that their death leaves nobody waiting."""
+
+import os
+import signal
 
 import pytest
 import torch
@@ -30,3 +33,18 @@ def test_images_that_do_not_fit_into_the_memory_are_told_how_much_they_take():
 
     with pytest.raises(UserError, match=r"take 12582912\.0 GiB, more than cpu has left: data\.cache=none"):
         PackedImages(Endless(), torch.device("cpu"))
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_killed_at_any_moment_leaves_nobody_waiting(monkeypatch):
+    def killed_with_the_lock(event):
+        with event._cond:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr("multiprocessing.synchronize.Event.is_set", killed_with_the_lock)
+    batches = iter(build_eval_loader(range(10**6), 1))
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        for number in batches:
+            if number == 9:
+                os.kill(batches._workers[0].pid, signal.SIGKILL)
+    del batches

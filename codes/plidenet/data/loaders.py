@@ -1,12 +1,14 @@
 """Loaders: endless shuffled batches for training, single images in order for evaluation."""
 
 import atexit
+import copy
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from multiprocessing import active_children
+from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
 import numpy as np
@@ -116,6 +118,7 @@ def build_train_loader(
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
+        multiprocessing_context=loader_context() if workers else None,
         worker_init_fn=leave_interrupts_alone,
     )
 
@@ -125,7 +128,12 @@ def build_eval_loader(dataset: Dataset[dict[str, Any]], n_workers: int) -> DataL
     share = range(distributed.rank(), len(dataset), distributed.world_size())  # type: ignore[arg-type]
     workers = worker_count(n_workers)
     return DataLoader(
-        dataset, batch_size=None, sampler=share, num_workers=workers, worker_init_fn=leave_interrupts_alone
+        dataset,
+        batch_size=None,
+        sampler=share,
+        num_workers=workers,
+        multiprocessing_context=loader_context() if workers else None,
+        worker_init_fn=leave_interrupts_alone,
     )
 
 
@@ -133,6 +141,26 @@ def worker_count(n_workers: int) -> int:
     """`n_workers`, but no more than the CPUs that this process may use: others would only wait for those."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(n_workers, cpus)
+
+
+class UnlockedEvent:
+    """An event of multiprocessing without a lock: whoever is killed while looking at it leaves nobody waiting."""
+
+    def __init__(self) -> None:
+        self._flag = multiprocessing.RawValue("b", 0)
+
+    def set(self) -> None:
+        self._flag.value = 1
+
+    def is_set(self) -> bool:
+        return self._flag.value == 1
+
+
+def loader_context() -> BaseContext:
+    """For a DataLoader that ends although its workers were killed: its event of the end has no lock."""
+    context = copy.copy(multiprocessing.get_context())
+    context.Event = UnlockedEvent  # type: ignore[assignment, method-assign]
+    return context
 
 
 def leave_interrupts_alone(worker: int) -> None:
@@ -162,7 +190,7 @@ def loader_deaths_told(advice: str) -> Iterator[None]:
 @atexit.register
 def kill_workers() -> None:
     """End the workers that an error has left: multiprocessing would send them SIGTERM, and wait for ever."""
-    for worker in active_children():
+    for worker in multiprocessing.active_children():
         if worker.daemon:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler takes it for an accident
             worker.kill()

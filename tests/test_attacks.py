@@ -34,7 +34,7 @@ def test_a_file_of_a_terabyte_is_refused_unread(tmp_path):
     with (tmp_path / "a.png").open("wb") as file:
         file.write(samples()["png rgb"])
         file.truncate(1 << 40)
-    with pytest.raises(UserError, match="is not an image, or it is truncated"):
+    with pytest.raises(UserError, match="is not an image of 8 or 16 bits, or it is truncated"):
         read_image(tmp_path / "a.png")
 
 
@@ -42,7 +42,7 @@ def test_a_png_with_a_wrong_check_sum_is_refused_in_silence(tmp_path, capfd):
     content = bytearray(samples()["png rgb"])
     content[-30] ^= 1
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UserError, match="is not an image, or it is truncated"):
+    with pytest.raises(UserError, match="is not an image of 8 or 16 bits, or it is truncated"):
         read_image(tmp_path / "a.png")
     assert capfd.readouterr() == ("", "")
 

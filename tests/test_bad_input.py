@@ -85,8 +85,8 @@ def bad_folders(here):
         "none": "no folder none",
         "train.yml": "train.yml is not a folder",
         "empty": "empty holds no images (png, jpg, jpeg, bmp, webp, tif, tiff)",
-        "broken": "broken/a.png is not an image, or it is truncated",
-        "zero": "zero/a.png is not an image, or it is truncated",
+        "broken": "broken/a.png is not an image of 8 or 16 bits, or it is truncated",
+        "zero": "zero/a.png is not an image of 8 or 16 bits, or it is truncated",
         "twice": "twice/a.bmp and a.png have the same name but for the extension",
     }
 
@@ -107,11 +107,11 @@ def test_a_script_refuses_a_source_that_it_cannot_use(refused, here, script, arg
         assert refused(f"scripts/{script}.py", "--source", source, *arguments) == message
     cut(here / "HR" / "2.png")
     message = refused(f"scripts/{script}.py", "--source", "HR", *arguments)
-    assert message == "HR/2.png is not an image, or it is truncated"
+    assert message == "HR/2.png is not an image of 8 or 16 bits, or it is truncated"
 
 
 def test_inference_refuses_a_source_that_it_cannot_use(infer, here):
-    sources = {**bad_folders(here), "train.yml": "train.yml is not an image, or it is truncated"}
+    sources = {**bad_folders(here), "train.yml": "train.yml is not an image of 8 or 16 bits, or it is truncated"}
     del sources["twice"]  # of which it restores one
     for source, message in sources.items():
         assert infer(source) == message
@@ -213,10 +213,10 @@ def test_training_refuses_data_that_it_cannot_use(train, here):
     missing = f"datasets.train.dataroot_GT: no LMDB or folder at {here}/none; name images of your own to train on"
     assert train(f"{root}none") == missing
     val = "datasets.val={name: a, mode: LQGT, dataroot_GT: none, dataroot_LQ: none}"
-    assert train(val).endswith("build_benchmark.py makes benchmarks; datasets.val=~ leaves out what is missing")
+    assert train(val).endswith("build_benchmark.py makes benchmarks; datasets.val= leaves out what is missing")
     assert "to train on; scripts/build_benchmark.py makes benchmarks" in train(f"{root}none", val)
     assert "empty holds no images" in train(f"{root}empty")
-    assert "zero/a.png is not an image, or it is truncated" in train(f"{root}zero")
+    assert "zero/a.png is not an image of 8 or 16 bits, or it is truncated" in train(f"{root}zero")
     assert "the image 0 (44x48) is smaller than the crop of 46x46" in train("datasets.train.GT_size=46")
     assert "no multiple of the scale 2" in train("datasets.train.GT_size=33")
     pairs = ("datasets.train.mode=LQGT", "datasets.train.dataroot_LQ=LR")
@@ -231,7 +231,8 @@ def test_an_image_that_turns_out_to_be_truncated_is_named_and_the_program_ends(h
     options = (f"{program}.yml", WEIGHTS, f"datasets.{program}.n_workers={n_workers}", "data.cache=none")
     command = [sys.executable, ROOT / program / f"{program}.py", "-opt", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
-    assert (done.returncode, done.stderr) == (2, f"error: {here}/HR/1.png is not an image, or it is truncated\n")
+    told = f"error: {here}/HR/1.png is not an image of 8 or 16 bits, or it is truncated\n"
+    assert (done.returncode, done.stderr) == (2, told)
     assert not [*here.rglob(".*"), *here.rglob("table.*"), *here.rglob("*_G.pth"), *here.rglob("*.state")]
 
 
@@ -277,5 +278,5 @@ def test_the_sentence_stands_alone_in_a_process_of_its_own(here, name):
     program = [sys.executable, ROOT / "scripts/create_lmdb.py", "--source", "broken", "--lmdb", "out.lmdb"]
     done = subprocess.run(program, capture_output=True, text=True, cwd=here)
     assert done.returncode == 2
-    assert done.stderr == f"error: broken/{name} is not an image, or it is truncated\n"
+    assert done.stderr == f"error: broken/{name} is not an image of 8 or 16 bits, or it is truncated\n"
     assert (done.stdout, tree(here)) == ("", before)

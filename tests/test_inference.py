@@ -130,7 +130,10 @@ def test_inference_works_in_tiles_where_memory_is_short(
     [
         (lambda folder: [path.unlink() for path in folder.iterdir()], "holds no images"),
         (lambda folder: shutil.rmtree(folder), "no folder"),
-        (lambda folder: (folder / "rgb.png").write_bytes(b"no image"), "rgb.png is not an image, or it is truncated"),
+        (
+            lambda folder: (folder / "rgb.png").write_bytes(b"no image"),
+            "rgb.png is not an image of 8 or 16 bits, or it is truncated",
+        ),
         (lambda folder: Image.new("RGB", (15, 40)).save(folder / "rgb.png"), "rgb: .*16x16"),
         (
             lambda folder: Image.new("RGB", (20, 20)).save(folder / "rgb.bmp"),

@@ -143,7 +143,7 @@ def test_an_unreadable_image_leaves_nothing_behind(tmp_path, monkeypatch, format
     paths = write_images(tmp_path / "images")
     last = list(paths.values())[-1]
     last.write_bytes(last.read_bytes()[:-30])
-    with pytest.raises(UserError, match=r"img_001_x4\.png is not an image, or it is truncated"):
+    with pytest.raises(UserError, match=r"img_001_x4\.png is not an image of 8 or 16 bits, or it is truncated"):
         write_lmdb(tmp_path / "a.lmdb", paths, format, workers)
     assert tree(tmp_path) == tree_of_images()
 

@@ -54,7 +54,7 @@ def require_images(sections: Mapping[str, config.DatasetOptions]) -> None:
     if benchmarks:
         parts.append("scripts/build_benchmark.py makes benchmarks")
     if benchmarks and len(missing) < len(sections):
-        parts.append(" ".join(f"datasets.{key}=~" for key in benchmarks) + " leaves out what is missing")
+        parts.append(" ".join(f"datasets.{key}=" for key in benchmarks) + " leaves out what is missing")
     raise UserError("; ".join(parts))
 
 

@@ -75,7 +75,7 @@ def read_image(path: Path) -> np.ndarray:
     image = decode_image(data)
     if image is None:
         image_size(path)  # says more where the size is what is wrong
-        raise UserError(f"{path} is not an image, or it is truncated")
+        raise UserError(f"{path} is not an image of 8 or 16 bits, or it is truncated")
     return image
 
 
@@ -101,7 +101,7 @@ def image_size(path: Path) -> tuple[int, int]:
     except Image.DecompressionBombError as error:
         raise UserError(f"{path} claims to be an image of more than {MAX_PIXELS} pixels") from error
     except Exception as error:  # Pillow raises anything over damaged files
-        raise UserError(f"{path} is not an image, or it is truncated") from error
+        raise UserError(f"{path} is not an image of 8 or 16 bits, or it is truncated") from error
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from plidenet.data.images import write_image
 from skimage import data
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-WEIGHTS = ROOT / "experiments/pretrained/README.md"
+WEIGHTS = sorted((ROOT / "experiments/pretrained").glob("*.md"))
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 FIELD = re.compile(r"[a-zA-Z_]\w*(?:\.\w+)*=")
@@ -37,7 +37,7 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*PAGES, WEIGHTS], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *WEIGHTS], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings_that_exist(page):
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         path, _, anchor = target.partition("#")

@@ -278,7 +278,7 @@ def decode(source):
 
 def test_the_pages_show_every_picture_that_is_there_and_they_are_small():
     named = set()
-    for page in (ROOT / "README.md", ROOT / "experiments/pretrained/README.md"):
+    for page in (ROOT / "README.md", *(ROOT / "experiments/pretrained").glob("*.md")):
         text = page.read_text(encoding="utf-8")
         targets = re.findall(r'(?:src|srcset)="([^"]+)"|\]\(((?:\.\./)*assets/[^)]+)\)', text)
         named |= {(page.parent / (first or second)).resolve() for first, second in targets}

@@ -1,4 +1,4 @@
-"""The weights that ship: what is in the files, what README says of them, and how well they restore a photograph."""
+"""The weights that ship: what is in the files, what their pages say of them, and how well they restore a photograph."""
 
 import csv
 import hashlib
@@ -15,7 +15,6 @@ from plidenet.metrics import kernel_l1, psnr
 from skimage import data
 
 FOLDER = ROOT / "experiments/pretrained"
-README = (FOLDER / "README.md").read_text(encoding="utf-8")
 OPTIONS = {
     "PL_IDENet_E_x2_setting1": "options/setting1/test/test_setting1_x2_E.yml",
     "PL_IDENet_E_x2_setting2": "options/setting2/test/test_setting2_x2_E.yml",
@@ -41,12 +40,13 @@ def test_every_file_of_weights_is_tested():
     assert {path.stem for path in FOLDER.glob("*.pth")} == OPTIONS.keys() == MEASURED.keys()
 
 
-def test_a_file_holds_half_precision_tensors_and_is_the_one_of_the_readme(name):
+def test_a_file_holds_half_precision_tensors_and_is_the_one_of_its_page(name):
     content = load_tensors(FOLDER / f"{name}.pth")
     assert content.keys() == {"params"}
     dtypes = {value.dtype for key, value in content["params"].items() if not key.startswith("estimator.")}
     assert dtypes == {torch.float16}
-    assert hashlib.sha256((FOLDER / f"{name}.pth").read_bytes()).hexdigest() in README
+    page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    assert hashlib.sha256((FOLDER / f"{name}.pth").read_bytes()).hexdigest() in page
 
 
 def test_a_photograph_is_restored_as_well_as_when_the_weights_were_made(name):

@@ -1,7 +1,7 @@
-"""Work on an image band by band: what is computed in between then takes little memory, and fits into a CPU's cache.
+"""Process an image in bands of rows, so that intermediate results take little memory and fit into a CPU's cache.
 
-That is done without gradients alone: with them everything in between is kept anyway. A GPU takes wide bands, and so
-most images whole; a graph of torch.compile or torch.export takes any image whole, unless
+This is done only without gradients: with them, all intermediate results are kept anyway. A GPU takes large bands, and
+so most images whole; a graph of torch.compile or torch.export takes any image whole, unless
 `plidenet.archs.compile_network` has made it.
 """
 
@@ -18,13 +18,13 @@ _graphs_take_all = True
 
 
 def in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int = 1, halo: int = 0) -> Tensor:
-    """Apply a part that mixes pixels only within windows, or with those no more than `halo` rows away.
+    """Apply, band by band, a function that mixes pixels only within windows or at most `halo` rows apart.
 
     Args:
-        part: takes a band, halo included, and whether it is the last one, and keeps its shape.
+        part: the function, of a band (halo included) and of whether it is the last one; it keeps the band's shape.
         x: image (B,H,W,C), H a multiple of `window`.
         window: bands begin at multiples of it (default 1).
-        halo: rows that a band has beyond those that it is responsible for, on either side (default 0).
+        halo: rows on either side that a band needs as input, but that are cut from its result (default 0).
     """
     if _is_done_whole(x):
         return part(x, True)
@@ -32,10 +32,10 @@ def in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int = 1,
 
 
 def sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor, halo: int) -> tuple[Tensor, ...]:
-    """Add up what a part returns for every band.
+    """Sum what a function returns for each band.
 
     Args:
-        part: takes a band, halo included, and the rows of it that count.
+        part: the function, of a band (halo included) and of the slice of its rows to take into account.
         x: image (B,H,W,C).
         halo: as for `in_bands`.
     """
@@ -78,7 +78,7 @@ def _pixels_of_a_band(x: Tensor) -> int:
 
 
 def _bands(x: Tensor, window: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Of each band: its rows, those with the halo, and the former among the latter."""
+    """For each band: its rows, its rows with the halo, and the position of the former within the latter."""
     batch, height, width, _ = x.shape
     count = max(_pixels_of_a_band(x) // (batch * width * window), 1) * window
     count = max(count, LEAST_ROWS) if halo else count

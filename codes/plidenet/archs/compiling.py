@@ -14,14 +14,14 @@ _prepared = False
 
 
 def compile_network(net: nn.Module, **options: Any) -> Callable[..., Any]:
-    """A network through torch.compile that compiles what is done to a band, and leaves the loop over bands to Python.
+    """Compile a network with torch.compile: the work on a band is compiled, the loop over bands stays in Python.
 
-    The deconvolution is left to Python, too: inductor makes no code for complex numbers, and some versions of it trip
-    over the strides of what an FFT returns (pytorch issue 166514). The backward pass computes without autocast, so that
-    what is in float32 forwards is so backwards, and without mix-order reductions, with which inductor has given wrong
-    gradients on GPUs (pytorch issues 190796 and 193061, torch 2.10 and later). From then on all that holds for all
-    networks of the process. It is not done when this module is imported, because torch._dynamo takes as long to import
-    as torch itself.
+    The deconvolution stays in Python, too: inductor generates no code for complex numbers, and some versions of it fail
+    on the strides of an FFT's result (pytorch issue 166514). The backward pass runs without autocast, so that what is
+    in float32 in the forward pass is so in the backward pass, and without mix-order reductions, with which inductor has
+    given wrong gradients on GPUs (pytorch issues 190796 and 193061, torch 2.10 and later). All this is set up at the
+    first call, for all networks of the process, and not at import, because torch._dynamo takes as long to import as
+    torch itself.
 
     Args:
         net: network that works in bands.

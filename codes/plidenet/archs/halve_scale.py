@@ -1,9 +1,9 @@
-"""Halving the scale: what a network at x2 cannot simply take over from one at x4.
+"""Halving the scale: the layers that a network at x2 cannot copy unchanged from one at x4.
 
-The same LR image may come from an HR image four times its size, or from that image halved, whose blur is half as wide
-in its pixels. So a network at x2 should answer with the SR image of x4, averaged over 2x2 pixels, and with a kernel of
-half the width. The layers that this changes are derived here: of estimator, kernel embedding and upsampler, the
-strengths of the deconvolution and, where the refinement works on the LR grid, its first layer.
+The same LR image may come from an HR image four times its size, or from that image at half the size, in whose pixels
+the blur is half as wide. So a network at x2 should return the SR image of x4 "halved", that is averaged over 2x2
+pixels, and a kernel of half the width. What this changes is derived here: the last layers of estimator and upsampler,
+the kernel embedding, the strengths of the deconvolution and, for refinement on the LR grid, that one's first layer.
 """
 
 import math
@@ -17,19 +17,19 @@ from plidenet.archs.upsampler import Upsampler
 from plidenet.degradation import isotropic_gaussian
 
 LOGITS, EMBEDDING = ("estimator.to_kernel.weight", "estimator.to_kernel.bias"), "embedding.1.weight"
-RIDGE = 1e-4  # in the fits, of the mean square of a feature
-WIDTHS = 0.4, 4.0  # HR pixels of x4, of the Gaussian kernels that images are deconvolved with in the fits
+RIDGE = 1e-4  # penalty of the fits, relative to the mean square of the features
+WIDTHS = 0.4, 4.0  # range of the Gaussian kernels that the fits deconvolve images with, in HR pixels of x4
 FACTORS = [2 ** (n / 2) for n in range(9)]  # by which the strengths may be lowered
 
 
 @torch.no_grad()
 def halve_scale(source: PLIDENet, target: PLIDENet) -> None:
-    """Give a network at x2 the layers that come nearest to those of one at x4, in place.
+    """Derive the scale-dependent layers of a network at x2 from one at x4, in place.
 
     Args:
         source: the network at x4.
-        target: the network at x2, in all else like it, and on the same device; it has the source's weights already
-            where the scale does not matter.
+        target: the network at x2, in all else like it, and on the same device; its layers that do not depend on the
+            scale have the source's weights already.
 
     Raises:
         ValueError: the scales are not 4 and 2.
@@ -49,11 +49,11 @@ def halve_scale(source: PLIDENet, target: PLIDENet) -> None:
 
 
 def narrowing(kernel_size: int) -> Tensor:
-    """The matrix (k*k,k*k) from the log of a kernel to that of one of half the width, smoothed.
+    """The matrix (k*k,k*k) that maps the log f of a kernel to that of a kernel of half the width, smoothed.
 
-    It is read at twice the distance from the middle. Where that lies beyond the border, it goes on as a Gaussian does,
-    whose log is a parabola: four times the value at the distance itself, less three times that in the middle. Estimated
-    kernels are uneven from pixel to pixel, hence the means of 3x3 pixels.
+    At distance d from the center, it reads f(2d). Where 2d lies at the border or beyond, f is extrapolated as for a
+    Gaussian, whose log is a parabola: 4 f(d) - 3 f(0). Estimated kernels are noisy from pixel to pixel, hence the means
+    over 3x3 pixels.
     """
     places = torch.arange(kernel_size) - kernel_size // 2
     once, twice = (means_around(centers, places) for centers in (places, 2 * places))
@@ -76,14 +76,14 @@ def stretching(kernel_size: int) -> Tensor:
 
 
 def fit_upsampler(source: Upsampler, target: Upsampler, images: Tensor) -> None:
-    """Fit the last convolution of an upsampler to what that at x4 makes of LR images, halved."""
+    """Fit the last convolution of the upsampler at x2 to the output of the one at x4, halved, for LR images."""
     fit(target.conv_last, target.features(images), F.avg_pool2d(source(images), 2))
 
 
 def fit_strengths(source: PLIDENet, target: PLIDENet, images: Tensor) -> None:
-    """Lower the strengths of the deconvolution, all alike, so that its answers come nearest to those of x4, halved.
+    """Lower the strengths of the deconvolution by the one factor that brings its output nearest to that of x4, halved.
 
-    A frequency lies twice as far up in the spectrum of an image halved, where the regularization penalizes it more.
+    In a halved image, a frequency lies twice as high in the spectrum, where the regularization penalizes it more.
     """
     wanted = F.avg_pool2d(deblurred(source, images), 2)
     errors = {}
@@ -94,7 +94,7 @@ def fit_strengths(source: PLIDENet, target: PLIDENet, images: Tensor) -> None:
 
 
 def fit_first_layer(source: PLIDENet, target: PLIDENet, images: Tensor) -> None:
-    """Fit the refinement's first convolution to the features that the one at x4 sees of LR images deconvolved."""
+    """Fit the refinement's first convolution to the output of the one at x4, for deconvolved LR images."""
     seen, wanted = (
         F.pixel_unshuffle(deblurred(net, images) - net.refinement.mean, net.refinement.unshuffle)
         for net in (target, source)

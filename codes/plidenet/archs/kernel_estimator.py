@@ -1,4 +1,4 @@
-"""Implicit blur-kernel estimator of PL-IDENet: a small U-shape over the LR image whose softmax is the kernel."""
+"""Implicit blur-kernel estimator of PL-IDENet: a small U-Net on the LR image, whose softmax gives the kernel."""
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,9 @@ class KernelEstimator(nn.Module):
 
     Args:
         kernel_size: side of the kernel, odd (default 21).
-        num_feat: width of the first features (default 64).
-        init_sigma: start from an isotropic Gaussian of this width (in HR pixels) instead of the nearly uniform
-            kernel that the paper starts from, which moves late (default None: the paper's start).
+        num_feat: base number of channels (default 64).
+        init_sigma: initialize the estimate to an isotropic Gaussian of this width (in HR pixels) instead of the
+            paper's nearly uniform kernel, which is slow to change at first (default None: the paper's).
 
     Shapes:
         lr (B,3,h,w) in [0,1], any h, w >= 4 -> kernel (B,1,k,k), float32, non-negative, summing to 1.
@@ -55,13 +55,13 @@ class KernelEstimator(nn.Module):
         x = self.decode_1(self.up_1(x))
         x = torch.cat((fit(x, full), full), dim=1)
         features = self.features(x)
-        with autocast_off(lr.device):  # the deconvolution amplifies what half the bits would round away
+        with autocast_off(lr.device):  # the deconvolution would amplify rounding errors of half precision
             logits = self.to_kernel(features.to(self.to_kernel.weight.dtype).mean(dim=(2, 3)))
         return logits.float().softmax(dim=1).view(-1, 1, self.kernel_size, self.kernel_size)
 
 
 def double_conv(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    """Two 3x3 convolutions with one ReLU between them and none behind."""
+    """Two 3x3 convolutions with one ReLU between them and none after."""
     return nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, outputs, 3, padding=1))
 
 

@@ -1,4 +1,4 @@
-"""Which network of the family weights are of, told by their shapes."""
+"""Tell from the shapes of weights which network of the family they belong to."""
 
 import math
 import re

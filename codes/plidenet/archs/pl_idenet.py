@@ -25,9 +25,9 @@ class PLIDENet(nn.Module):
     Args:
         scale: 2, 3 or 4 (default 4).
         kernel_size: side of the estimated kernel, odd (default 21).
-        num_feat: width of the estimator and the upsampler (default 64).
+        num_feat: base number of channels of the estimator and the upsampler (default 64).
         kernel_embed_dim: components of the kernel embedding (default 128).
-        kernel_init_sigma: start the estimator at a Gaussian of this width; None (default) is the paper's start.
+        kernel_init_sigma: start the estimator at a Gaussian this wide (HR pixels); None (default): the paper's start.
         num_wiener_filters: Wiener filters, each with its own strength (default 4).
         filter_scale: a learnable factor for each regularization kernel of the Wiener layer (default False).
         embed_dim, depths, num_heads, window_size, mlp_ratio, prompt_dims, prompt_heads, drop_path, checkpoint: see
@@ -36,9 +36,9 @@ class PLIDENet(nn.Module):
 
     Shapes:
         lr (B,3,h,w) RGB in [0,1], any h, w >= 16 -> sr (B,3,scale*h,scale*w), not clamped, and kernel (B,1,k,k),
-        float32, non-negative, summing to 1. With `crop` (an argument of the call, for training), only that part is
-        refined, where nearly all the arithmetic is, and sr is (B,3,side,side): the estimator and the deconvolution
-        see more of the image than is restored. Where its side is 0, the estimator works alone.
+        float32, non-negative, summing to 1. With `crop` (an argument of `forward`, for training), only that part is
+        refined, which takes nearly all of the computation, and sr is (B,3,side,side); estimator and deconvolution
+        still see the whole image. With side 0, only the estimator runs, and sr is (B,3,0,0).
 
     Raises:
         ValueError: an LR image smaller than 16x16 or, at HR size, than half a kernel, or impossible arguments.
@@ -103,15 +103,15 @@ class PLIDENet(nn.Module):
         return self.refinement(deblurred, embedding), kernel
 
     def prepare(self, lr: Tensor, upsampled: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """All that comes before the refinement: deblurred image (B,3,scale*h,scale*w), kernel embedding, kernel.
+        """Input of the refinement, and the kernel: deblurred image (B,3,scale*h,scale*w), embedding, kernel (B,1,k,k).
 
-        `upsampled` is what the upsampler makes of `lr`, where that is there already.
+        `upsampled` is the upsampler's output for `lr`, if it has been computed already.
         """
         least = max(self.MIN_SIZE, -(-(self.estimator.kernel_size // 2) // self.scale))
         if min(lr.shape[-2:]) < least:
             raise ValueError(f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {least}x{least} is needed")
         kernel = self.estimator(lr)
-        known = kernel.detach()  # the restoration takes the kernel as given: only the LR-consistency loss teaches it
+        known = kernel.detach()  # no gradient from the restoration: the LR-consistency loss alone trains the estimator
         deblurred = self.wiener(self.upsampler(lr) if upsampled is None else upsampled, known)
         return deblurred, self.embedding(known), kernel
 

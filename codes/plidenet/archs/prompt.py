@@ -17,7 +17,7 @@ from plidenet.autocast import autocast_off
 
 
 def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, part: int, parts: int) -> Tensor:
-    """One of several equal parts of the channels that a 1x1 and a depthwise 3x3 convolution without bias make of x."""
+    """Chunk `part` of `parts` of the channels of a 1x1, then depthwise 3x3 convolution of x (B,H,W,C), without bias."""
     mix, filters = (conv.weight.chunk(parts)[part] for conv in (pointwise, depthwise))
     return conv_BHWC(partial(F.conv2d, weight=filters, padding=1, groups=len(filters)), F.linear(x, mix))
 
@@ -99,7 +99,7 @@ class DoubleLayerNorm(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Attention between channels ("transposed" attention of Restormer): the matrix is channels x channels."""
+    """Attention across channels (Restormer's "transposed"), c = dim/heads in each head: (B,H,W,dim) -> the same."""
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class ChannelAttention(nn.Module):
         return in_bands(partial(self._mix, attention), x, halo=1)
 
     def _products(self, x: Tensor, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Of queries with keys (B,heads,c,c), and of both with themselves (B,heads,c), summed over rows: float32."""
+        """Query-key products (B,heads,c,c), squared norms of queries and of keys (B,heads,c), over `rows`; float32."""
         query, key = (pointwise_depthwise(self.qkv, self.depthwise, x, part, 3)[:, rows] for part in (0, 1))
         with autocast_off(x.device):
             query, key = self._heads(query.float()), self._heads(key.float())

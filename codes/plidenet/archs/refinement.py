@@ -15,7 +15,7 @@ RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K
 
 
 class Refinement(nn.Module):
-    """Restore what the deconvolution left: noise, ringing, texture (TIP 2024, section III-D).
+    """Remove the noise and ringing that the deconvolution leaves, restore texture (TIP 2024, section III-D).
 
     Args:
         embed_dim: channels of the body (default 96).
@@ -26,11 +26,11 @@ class Refinement(nn.Module):
         prompt_dims: prompt channels of each group (default 32, 64, 64, 64).
         prompt_heads: heads of each group's channel attention (default 1, 2, 4, 8).
         kernel_embed_dim: components of the kernel embedding (default 128).
-        drop_path: stochastic depth of the last block, growing linearly from 0 at the first (default 0.1).
+        drop_path: drop-path probability of the last Swin block, rising linearly from 0 at the first (default 0.1).
         unshuffle: work on the grid of a pixel-unshuffled image, 1/unshuffle of the size (default 1: the paper; the
             scale gives PL_IDENet_E).
-        checkpoint: in training, compute what the blocks have in between a second time for the gradients instead of
-            keeping it: less memory for more time (default False).
+        checkpoint: activation checkpointing: the backward pass recomputes the blocks' activations instead of keeping
+            them, which takes less memory and more time (default False).
 
     Shapes:
         image (B,3,H,W) any size, embedding (B,kernel_embed_dim) -> (B,3,H,W).
@@ -108,12 +108,12 @@ class Refinement(nn.Module):
 
 
 class PromptGroup(nn.Module):
-    """One residual group: Swin blocks beside features and prompt that interact, joined by a 3x3 convolution.
+    """One residual group: Swin blocks and, in parallel, the prompt interaction, fused by a 3x3 convolution.
 
     Args:
         dim, num_heads, window_size, mlp_ratio: of the Swin blocks.
         prompt_dim, prompt_heads, kernel_embed_dim: of the prompt.
-        drop_rates: stochastic depth of each Swin block; their number is the depth.
+        drop_rates: drop-path probability of each Swin block; one block per entry.
         checkpoint: see `Refinement`.
 
     Shapes:

@@ -13,7 +13,7 @@ from plidenet.archs.layers import LayerNorm
 
 
 class SwinBlock(nn.Module):
-    """Window attention, then an MLP, each behind a LayerNorm and beside a shortcut.
+    """Window attention, then an MLP, each with a LayerNorm before it and a residual connection around it.
 
     Args:
         dim: channels.
@@ -100,7 +100,7 @@ class WindowAttention(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """F.scaled_dot_product_attention, written out where no fused kernel serves: for a mask that learns, on a CPU."""
+    """F.scaled_dot_product_attention, written out where it has no fused kernel: on a CPU, for a mask with gradient."""
     if mask.requires_grad and mask.device.type == "cpu":
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + mask
         return scores.softmax(dim=-1).to(value.dtype) @ value

@@ -1,8 +1,8 @@
-"""A start from the weights of a kindred network: those of x4 for x2, those of PL_IDENet_E for PL_IDENet.
+"""Initialize a network from the weights of a related one: x2 from x4, PL_IDENet from PL_IDENet_E.
 
-The refinement of PL_IDENet_E meets HR pixels as channels of LR pixels. At HR size it can answer as it does to the image
-enlarged, each pixel to s x s, with what it says there averaged over s x s pixels again. That takes only sums over the
-channels of its first layer and means over those of its last one.
+The refinement of PL_IDENet_E takes s x s HR pixels as the channels of one LR pixel. At HR size it can compute what it
+would for the image enlarged by s, each pixel repeated s x s times, and average the output over s x s pixels again. That
+takes only sums over the input channels of its first layer and means over the output channels of its last one.
 """
 
 import torch
@@ -16,15 +16,15 @@ FIRST, LAST = "refinement.conv_first.weight", ("refinement.conv_last.weight", "r
 
 @torch.no_grad()
 def transfer(source: PLIDENet, target: PLIDENet) -> list[str]:
-    """Give a network the weights that come nearest to those of another, in place.
+    """Initialize a network from the weights of a trained one, in place.
 
     Args:
-        source: the network that has learned: of the target's scale, or at x4 where the target is at x2; refining on
-            the target's grid or on a coarser one.
-        target: in all else like it, and on the same device.
+        source: the trained network, at the target's scale, or at x4 for a target at x2; its refinement works on the
+            target's grid or on a coarser one.
+        target: the network to initialize, in all else like it, and on the same device.
 
     Returns:
-        names of the target's tensors that have values of the source now.
+        names of the target's tensors that were set from the source.
 
     Raises:
         ValueError: other scales or grids.

@@ -10,15 +10,15 @@ class Upsampler(nn.Module):
     """Convolution and pixel shuffle (Shi et al., CVPR 2016) to HR size.
 
     Args:
-        scale: 2, 3 or 4 (default 4; 4 is twice 2).
-        num_feat: width of the features (default 64).
+        scale: 2, 3 or 4 (default 4, in two stages of 2).
+        num_feat: channels of the features (default 64).
 
     Shapes:
         lr (B,3,h,w) -> (B,3,scale*h,scale*w).
     """
 
     STAGES: ClassVar[dict[int, tuple[int, ...]]] = {2: (2,), 3: (3,), 4: (2, 2)}
-    CONTEXT = 4  # LR pixels around one that its HR pixels depend on: 2.75 at most
+    CONTEXT = 4  # LR pixels on each side that an HR pixel depends on: 2.75 at most
 
     def __init__(self, *, scale: int = 4, num_feat: int = 64) -> None:
         super().__init__()

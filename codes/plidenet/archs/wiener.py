@@ -26,13 +26,13 @@ class WienerDeconvolution(nn.Module):
     FFTs are limited to powers of two and bfloat16 has none.
 
     The blur is taken to be a convolution, as in the authors' release, although `plidenet.degradation.degrade`
-    correlates: of a kernel that is not symmetric about its center, it is the mirrored blur that is divided out.
+    correlates: for a kernel not symmetric about its center, the blur rotated by 180 degrees is divided out.
 
     Args:
         num_filters: N (default 4).
         regularizer_size: r; there are R = r*r - 1 kernels (default 5, hence 24).
         strengths: smallest and largest initial strength exp(a_n), spaced evenly in log (default 1e-5 and 1e-2).
-        min_strength: exp(a_n) never counts as less: far below it, noise is amplified without limit (default 1e-10).
+        min_strength: lower bound on exp(a_n): far below it, noise is amplified without limit (default 1e-10).
         filter_scale: learn a factor exp(s_i) for each regularization kernel, as some released checkpoints do
             (default False).
 
@@ -85,7 +85,7 @@ class WienerDeconvolution(nn.Module):
     def strengths(self) -> Tensor:
         """The N regularization strengths exp(a_n)."""
         missing = (self.min_log_strength - self.log_strengths.detach()).clamp(min=0)
-        return (self.log_strengths + missing).exp()  # with a gradient below the bound, too, to come back from there
+        return (self.log_strengths + missing).exp()  # the gradient survives below the bound, so that they can recover
 
     def regularizer_power(self, size: torch.Size) -> Tensor:
         """Power spectrum of the regularization kernels, sum_i |D_gi|^2, as (H,F).

@@ -26,7 +26,7 @@ class Written:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 5e3 as a number (YAML 1.2, and what people mean) and refuses duplicate keys."""
+    """SafeLoader that reads 5e3 as a number, as YAML 1.2 does, and refuses duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         if not isinstance(node, yaml.MappingNode):
@@ -69,7 +69,7 @@ def parse(text: str) -> Any:
     """The content of a YAML text, which must be small once all its aliases are written out.
 
     Returns:
-        dicts, lists, texts, None, and `Written` for all that is plainly something else.
+        dicts, lists, strings, None, and `Written` for numbers, truth values and dates.
 
     Raises:
         Exception: of any kind, where the text is not valid; PyYAML raises anything over values that are not what their
@@ -95,9 +95,9 @@ def write(content: Any) -> str:
 
 
 def _count(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node stands for, those of its aliases with it: a few lines can stand for billions."""
+    """How many values a node stands for with all its aliases expanded: a few lines can stand for billions."""
     if id(node) not in known:
-        known[id(node)] = MAX_NODES + 1  # for an alias of what it is in, which never ends
+        known[id(node)] = MAX_NODES + 1  # counted for an alias of a node that contains it, which never ends
         parts: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):
             parts = node.value

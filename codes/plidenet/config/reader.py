@@ -18,7 +18,7 @@ from plidenet.names import nearest, suggest
 
 log = logging.getLogger(__name__)
 MAX_FLOAT = sys.float_info.max
-ABSENT = object()  # the value of a field to leave out that the file does not have: its name must be right, all the same
+ABSENT = object()  # value of a field that an override removes and the file lacks: its name is checked all the same
 
 
 def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
@@ -27,9 +27,9 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
     Args:
         path: the YAML file. Relative paths in it start at the project's root: the nearest folder above the file that
             has a pyproject.toml, or else the current folder.
-        overrides: assignments such as "train.niter=2000" or "network_G.setting.window_size=8"; values are YAML, and
-            nothing after the sign removes the field or section from the file: "datasets.test3=". So does ~, in the
-            file as well, for what stands under `datasets`.
+        overrides: assignments such as "train.niter=2000" or "network_G.setting.window_size=8"; values are YAML. An
+            empty value, as in "datasets.test3=", removes the field or section from the file. So does ~ for a section
+            under `datasets`, in the file as well.
 
     Returns:
         the options, frozen all the way down.

@@ -94,10 +94,10 @@ class Paths:
     pretrain_model_G: Path | None = option(None, "weights to start from or to test")
     strict_load: bool = option(True, "refuse weights that do not fit exactly")
     pretrain_scale: Literal[2, 3, 4] | None = option(
-        None, "scale of the weights that training starts from, if not this one: 4 is halved to 2 (archs/halve_scale.py)"
+        None, "scale of the initial weights in training, if not `scale`: 4 is halved to 2 (archs/halve_scale.py)"
     )
     pretrain_network: str | None = option(
-        None, "network of the weights that training starts from, if not this one: PL_IDENet_E (archs/transfer.py)"
+        None, "network of the initial weights in training, if not `which_model_G`: PL_IDENet_E (archs/transfer.py)"
     )
     resume_state: Path | Literal["auto"] | None = option(
         None, "training state to resume from; auto: the run's newest, or a fresh start where there is none"
@@ -120,7 +120,7 @@ class Test:
     ensemble: bool = option(False, "average over the eight orientations of each image (x8 self-ensemble)")
     tile: int | Literal["auto"] | None = option(
         None,
-        "refine in tiles of so many LR pixels, in validation too; auto: what fits into free memory; ~: the whole image",
+        "side of the tiles to refine in, in LR pixels (validation too); auto: what fits into free memory; ~: no tiles",
     )
     tile_overlap: int | None = option(
         None, "overlap of neighboring tiles, in LR pixels; ~: 32, or half of a smaller tile"
@@ -220,7 +220,7 @@ class Options:
 
     @property
     def results_folder(self) -> Path:
-        """Where testing writes, the self-ensemble beside the plain network."""
+        """Where testing writes; the self-ensemble has a folder of its own, <name>+."""
         return self.path.results_root / (self.name + ("+" if self.test.ensemble else ""))
 
     @property

@@ -23,7 +23,7 @@ class Train:
     """Optimization."""
 
     niter: int = option(500_000, "iterations")
-    optimizer: Literal["Adam", "Muon"] = option("Adam", "Adam, or Muon for what leads from features to features")
+    optimizer: Literal["Adam", "Muon"] = option("Adam", "Adam, or Muon for layers between features, Adam for the rest")
     lr_G: float = option(1e-4, "learning rate")
     beta1: float = option(0.9, "Adam's first beta")
     beta2: float = option(0.999, "Adam's second beta")
@@ -34,11 +34,11 @@ class Train:
     eta_min: float = option(0.0, "CosineAnnealingLR: the rate at the end")
     warmup_iter: int = option(-1, "iterations of linear warm-up; -1 for none")
     grad_clip_norm: float | None = option(None, "clip the gradient's norm at this value")
-    accumulate: int = option(1, "process a batch in so many parts, one after the other, to save memory")
+    accumulate: int = option(1, "gradient accumulation: split each batch into this many parts to save memory")
     refine_crop: int | None = option(
         None, "HR side of the part of each crop that is refined; ~ refines all, 0 trains the estimator alone"
     )
-    ema_decay: float = option(0.0, "decay of the averaged weights, which are validated and saved too; 0 for none")
+    ema_decay: float = option(0.0, "decay of the weights' moving average (EMA), validated and saved too; 0: none")
     precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "of the network; FFTs, losses and more stay fp32")
     compile: bool = option(False, "compile the network with torch.compile")
     channels_last: bool = option(False, "keep the convolutions' weights in channels-last memory format")
@@ -79,10 +79,10 @@ class Train:
 class Guard:
     """What training does about divergence."""
 
-    max_skips: int = option(10, "after so many steps in a row without finite loss and gradient, return")
-    max_psnr_drop: float = option(0.1, "return where validation falls by more than this part of the best PSNR")
+    max_skips: int = option(10, "return to the last good weights after this many non-finite steps in a row")
+    max_psnr_drop: float = option(0.1, "return when validation drops by more than this fraction of the best PSNR")
     lr_factor: float = option(0.5, "multiply the learning rate by this at every return to the last good weights")
-    max_returns: int = option(5, "give up after so many returns")
+    max_returns: int = option(5, "how often training may return before it gives up")
 
     def __post_init__(self) -> None:
         require(self.max_skips > 0, "max_skips", "must be positive")

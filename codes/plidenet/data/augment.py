@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a crop lies in an image, and how it is turned: both flips first, then the transposition."""
+    """A crop's place, in pixels of the coarsest grid, and orientation: both flips first, then the transposition."""
 
     top: int
     left: int
@@ -39,11 +39,11 @@ class Augment:
     def __call__(
         self, images: Sequence[np.ndarray], steps: Sequence[int], seed: Sequence[int] | None
     ) -> list[np.ndarray]:
-        """Crop and turn.
+        """Crop, flip and transpose.
 
         Args:
             images: (H,W,3) each.
-            steps: pixels of each image to one pixel of the coarsest grid.
+            steps: for each image, how many of its pixels span one pixel of the coarsest grid.
             seed: see `draw`.
         """
         height, width = (n // steps[0] for n in images[0].shape[:2])

@@ -7,8 +7,8 @@ scale 4:
     HR_x4.lmdb  LRblur_x4.lmdb
     manifest.json
 
-with <name> the HR file's name, in setting 1 with the kernel's width before it: sig1.8_baby. Several scales live beside
-each other; the manifest holds, under "x2", "x3" and "x4", the setting of each and the kernel and sizes of each image.
+with <name> the HR file's name, in setting 1 prefixed with the kernel's width: sig1.8_baby. Several scales can share a
+folder; the manifest holds, under "x2", "x3" and "x4", the setting of each and the kernel and sizes of each image.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ from plidenet.files import replacing, staged
 log = logging.getLogger(__name__)
 SETTING2_WIDTHS = (0.6, 5.0)
 MANIFEST = "manifest.json"
-MAX_WIDTH = 1e6  # of a kernel, in a manifest
+MAX_WIDTH = 1e6  # HR pixels: kernels as wide or wider are refused
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ def setting1(sigmas: Sequence[float], size: int) -> Setting:
     """Isotropic Gaussians: every image with each of the widths `sigmas`.
 
     Args:
-        sigmas: in pixels, positive, different in their first four decimals.
+        sigmas: in HR pixels, positive, different when rounded to four decimals.
         size: side of the kernels, odd.
 
     Raises:
-        UserError: widths or a size that cannot be.
+        UserError: invalid widths or an even size.
     """
     labels = [f"sig{round(sigma, 4)}_" for sigma in sigmas]
     if not all(0 < sigma < MAX_WIDTH for sigma in sigmas) or len(set(labels)) < len(labels):
@@ -106,7 +106,7 @@ def setting1(sigmas: Sequence[float], size: int) -> Setting:
 
 
 def setting2(seed: int, size: int, scale: int, downsample: Downsampling = "bicubic") -> Setting:
-    """Disturbed anisotropic Gaussians, one for every image, which depends on its name and `seed` alone.
+    """Anisotropic Gaussians with multiplicative noise, one per image, which depends on its name and `seed` alone.
 
     They are drawn as for training, and centered so that both downsamplings put the LR image at the same place, see
     `degrade`. DIV2KRK's are 11x11 at x2, applied twice at x4 (https://github.com/sefibk/KernelGAN/issues/59).

@@ -18,8 +18,8 @@ def build_dataset(options: config.DatasetOptions, scale: int, training: bool) ->
         training: with random crops and augmentation, as the options say; otherwise whole images in order.
 
     Raises:
-        UserError: missing files, HR and LR that do not match, images smaller than the crop or, where they are
-            restored, of names that are no plain file names.
+        UserError: missing files, HR and LR that do not match, images smaller than the crop or, outside of training,
+            image names that are not plain file names.
     """
     arguments: dict[str, Any] = {**options.images}
     if options.mode == "LQGT":
@@ -59,7 +59,7 @@ def require_images(sections: Mapping[str, config.DatasetOptions]) -> None:
 
 
 def require_file_names(dataset: GTDataset | LQDataset | LQGTDataset) -> None:
-    """UserError where an image could not be saved under its name, which an LMDB may make a path to any place."""
+    """UserError where an image's name is not a plain file name to save it under: in an LMDB it can be any path."""
     for key in dataset.keys:
         if not is_file_name(key):
             raise UserError(f"the image {key!r} cannot be saved under its name: it must be a plain file name")

@@ -147,9 +147,9 @@ def _header(file: BinaryIO) -> tuple[int, int]:
 
 
 def _is_damaged(data: bytes) -> bool:
-    """Whether a PNG's check sums are wrong, or a PNG or JPEG lacks its end.
+    """Whether a PNG's checksums are wrong, or a PNG or JPEG lacks its end.
 
-    OpenCV prints of wrong sums, and its older versions fill up what is missing, with only a warning.
+    OpenCV only prints a message about wrong checksums, and older versions only warn when they fill in missing data.
     """
     if data.startswith(PNG_START[:4]):
         return not _is_whole_png(memoryview(data))
@@ -170,7 +170,7 @@ def _is_whole_jpeg(data: bytes) -> bool:
 
 
 def _is_whole_png(data: memoryview) -> bool:
-    """Whether a PNG has its end, and the right check sum in all chunks that matter: a capital starts their names."""
+    """Whether a PNG has its end, and the right checksum in all critical chunks, whose names start with a capital."""
     at = len(PNG_START)
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")

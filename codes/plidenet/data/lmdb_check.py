@@ -1,8 +1,8 @@
-"""Whether an LMDB's data file is sound enough to be read.
+"""Check that an LMDB's data file can be read safely.
 
-The library trusts the file: a number that is damaged, or was put there on purpose, makes it read outside of the file,
-which ends the process without a word. So the tree of keys is looked through once before the library sees it; the
-values, which are nearly all of the file, are not.
+The library trusts the file: a damaged or malicious number makes it read outside of the file, which kills the process
+without a message. So the tree of keys is checked once before the library opens the file; the values, which are nearly
+all of it, are not.
 
 The file is a row of pages. The first two are meta pages, of which the newer one names the root of the tree; branches
 hold keys and page numbers, leaves hold keys and values or, of a large value, the page where it starts. All numbers

@@ -213,8 +213,8 @@ def _read_dan_meta(path: Path) -> dict[str, tuple[int, int, int]]:
 class _PlainUnpickler(pickle._Unpickler):
     """An unpickler of dicts, lists, strings and numbers: whatever would call code is refused.
 
-    Of the two that Python has, this is the one in Python: a pickle of 17 bytes makes the other one fill gigabytes, by
-    numbering an object 2**28.
+    It is the one written in Python: the one in C can be made to fill gigabytes by a pickle of 17 bytes that stores an
+    object at memo index 2**28.
     """
 
     def find_class(self, module: str, name: str) -> Any:

@@ -24,10 +24,10 @@ SeededIndex = tuple[int, tuple[int, int]]  # which image, and the seed of its cr
 
 
 class RepeatingBatches(Sampler[list[SeededIndex]]):
-    """Endless batches of (index, seed) that depend on their number alone, so that any iteration can be resumed at.
+    """Endless batches of (index, seed) that depend on their number alone, so that training can resume at any iteration.
 
     Each pass over the data has its own random order. The batch of iteration i is the same for any number of processes,
-    which take their equal shares of it.
+    each of which takes an equal share of it.
 
     Args:
         length: number of images.
@@ -59,7 +59,7 @@ class RepeatingBatches(Sampler[list[SeededIndex]]):
 
 
 class PackedBatches:
-    """The batches that a loader with workers would yield, cut from images that lie in memory, without workers.
+    """The same HR crops as from a loader with workers, but cut from images held in memory, without workers.
 
     Args:
         dataset: HR images with a crop size.
@@ -144,7 +144,7 @@ def worker_count(n_workers: int) -> int:
 
 
 class UnlockedEvent:
-    """An event of multiprocessing without a lock: whoever is killed while looking at it leaves nobody waiting."""
+    """A multiprocessing event without a lock: a process killed while reading it cannot leave others waiting."""
 
     def __init__(self) -> None:
         self._flag = multiprocessing.RawValue("b", 0)
@@ -157,27 +157,27 @@ class UnlockedEvent:
 
 
 def loader_context() -> BaseContext:
-    """For a DataLoader that ends although its workers were killed: its event of the end has no lock."""
+    """Context whose events have no lock, so that a DataLoader shuts down even if its workers were killed."""
     context = copy.copy(multiprocessing.get_context())
     context.Event = UnlockedEvent  # type: ignore[assignment, method-assign]
     return context
 
 
 def leave_interrupts_alone(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal, SIGTERM of a job; the main one answers and then ends the workers."""
+    """Ignore Ctrl-C and SIGTERM, which reach all processes of a terminal or job: the main one ends the workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def loader_deaths_told(advice: str) -> Iterator[None]:
-    """Say in one sentence that a loader process was killed (most often because memory ran out).
+    """Turn PyTorch's error about a killed loader process (most often out of memory) into a one-sentence UserError.
 
     Args:
         advice: what to do then; ends the sentence.
 
     Raises:
-        UserError: a loader process was killed. PyTorch tells it by an error anywhere in the block.
+        UserError: a loader process was killed. PyTorch may report it anywhere in the block.
     """
     try:
         yield
@@ -189,7 +189,7 @@ def loader_deaths_told(advice: str) -> Iterator[None]:
 
 @atexit.register
 def kill_workers() -> None:
-    """End the workers that an error has left: multiprocessing would send them SIGTERM, and wait for ever."""
+    """Kill workers left by an error: multiprocessing would send SIGTERM, which they ignore, and wait forever."""
     for worker in multiprocessing.active_children():
         if worker.daemon:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler takes it for an accident

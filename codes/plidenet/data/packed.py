@@ -1,4 +1,4 @@
-"""Images of any sizes in one block of memory, cropped and turned there, a batch at a time."""
+"""Images of any sizes in one block of memory, cropped, flipped and transposed there, a batch at a time."""
 
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ class PackedImages:
 
         Args:
             numbers: which images, B of them, in the store's order.
-            placements: where, and how turned.
+            placements: place and orientation of each crop.
             size: side of the crops.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Threads for decoding and encoding, which leave Python's lock alone."""
+"""Threads for decoding and encoding, which release Python's global interpreter lock."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

@@ -29,7 +29,7 @@ def read_setting(options: argparse.Namespace) -> "Setting":
         options: the arguments of `add_setting_arguments`, and `scale`.
 
     Raises:
-        UserError: widths or a size that cannot be, or an argument of --setting2 without it.
+        UserError: invalid widths, an even size, or an argument of --setting2 without it.
     """
     from plidenet.data.benchmark import setting1, setting2
     from plidenet.degradation import gaussian8_sigmas

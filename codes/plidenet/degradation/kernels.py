@@ -52,8 +52,8 @@ def anisotropic_gaussian(
 
     Args:
         size: side of the kernel, odd.
-        width_1: width > 0 along the axis at `angle`; a number or a tensor (B,), whose device and dtype count.
-        width_2: width > 0 across it; a number or (B,).
+        width_1: width > 0 along the axis at `angle`; a number or a tensor (B,), which sets the device and dtype.
+        width_2: width > 0 perpendicular to it; a number or (B,).
         angle: in radians, from the x axis towards the y axis; a number or (B,).
         center: of the Gaussian, in pixels to the right of and below the central tap (default 0: on it).
 
@@ -77,7 +77,7 @@ def anisotropic_gaussian(
 
 
 def disturb_taps(kernel: Tensor, generator: torch.Generator) -> Tensor:
-    """Multiply each tap by its own 1 + uniform(0, 0.25) and normalize again.
+    """Multiplicative noise: each tap times a factor of its own, uniform in [1, 1.25], then normalized to sum 1.
 
     Args:
         kernel: (...,k,k), on the generator's device.
@@ -138,7 +138,7 @@ def random_kernels(
         sig_min: smallest width, in pixels.
         sig_max: largest width.
         rate_iso: probability of an isotropic kernel, 0 to 1.
-        disturb: disturb the taps of the anisotropic kernels.
+        disturb: apply multiplicative noise to the anisotropic kernels, see `disturb_taps`.
         generator: source of the random numbers.
 
     Returns:

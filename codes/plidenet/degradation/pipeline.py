@@ -14,11 +14,11 @@ Downsampling = Literal["bicubic", "direct"]
 def degrade(image: Tensor, kernel: Tensor, scale: int, downsample: Downsampling = "bicubic") -> Tensor:
     """Blur and downsample, without rounding.
 
-    "bicubic" is MATLAB's, antialiased: the degradation of TIP 2024. Its LR pixel i lies at scale*i + (scale - 1)/2 in
-    HR pixels, in the middle of those that it stands for. "direct" keeps every scale-th pixel of the blurred image,
-    scale*i + (scale - 1)//2. At even scales there is no pixel in the middle, and that one lies half a pixel to the
-    left of it and above: there a kernel whose center is at `direct_center(scale)` keeps the LR image where bicubic
-    puts it, and one that is centered on its middle tap moves it by half an HR pixel.
+    "bicubic" is MATLAB's, antialiased: the degradation of TIP 2024. Its LR pixel i is centered at scale*i +
+    (scale - 1)/2 in HR pixels, in the middle of its block. "direct" keeps every scale-th pixel of the blurred image,
+    scale*i + (scale - 1)//2. At even scales, that is half a pixel to the left of the middle and above it: a kernel
+    centered at `direct_center(scale)` keeps the LR image where bicubic puts it, and one centered on its central tap
+    shifts it by half an HR pixel.
 
     Args:
         image: (B,C,H,W).

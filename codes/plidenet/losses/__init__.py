@@ -1,4 +1,4 @@
-"""Losses: a list of (name, function, weight), built from the YAML and summed once."""
+"""The training loss: a weighted sum of terms (name, function, weight), built from the YAML."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def total_loss(terms: Sequence[Term], restoration: Restoration) -> tuple[Tensor,
     """The weighted sum of the terms, and each term by name (unweighted), all scalars.
 
     Raises:
-        UserError: a term that needs what the network or the options do not give.
+        UserError: a term needs a kernel that the network does not estimate, or SR images where train.refine_crop is 0.
     """
     values = {term.name: term.function(restoration) for term in terms}
     if restoration.sr.numel() == 0 and (lost := [name for name, value in values.items() if not value.isfinite()]):

@@ -69,7 +69,7 @@ def lr_consistency(restoration: Restoration) -> Tensor:
 
 @LOSSES.register("gradient_difference")
 def gradient_difference(restoration: Restoration) -> Tensor:
-    """Absolute differences of the horizontal and vertical gradients, summed and divided by the number of values."""
+    """Absolute errors of horizontal and vertical finite differences, summed and divided by the number of values."""
     error = restoration.sr.float() - restoration.target
     rows, columns = error.diff(dim=-2).abs().sum(), error.diff(dim=-1).abs().sum()
     return (rows + columns) / error.numel()

@@ -26,7 +26,7 @@ class PerceptualMetric:
         name: pyiqa's.
         lower_is_better: as for a distance.
         needs_reference: whether it compares with the true image.
-        model: (1,3,H,W) in [0,1], and the reference likewise where one is needed, to a tensor of one number.
+        model: maps an image (1,3,H,W) in [0,1] and, where needed, its reference likewise to a one-element tensor.
     """
 
     name: str

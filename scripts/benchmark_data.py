@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How many patches a second each data path delivers, beside what a training step consumes.
+"""How many patches per second each data path delivers, compared with what training steps consume.
 
 Synthetic images are written to a temporary folder as PNG files and as LMDBs of both formats; then batches are taken as
-training takes them, cropped, turned, moved to the device and degraded there. A path that delivers more than the step
-consumes never lets it wait.
+in training: cropped, flipped, transposed, moved to the device and degraded there. A path that delivers more than the
+steps consume never makes them wait.
 """
 
 import sys

@@ -55,7 +55,7 @@ def read_arguments() -> Namespace:
     )
     add = arguments.add_argument
     add("--network", nargs="+", default=["PL_IDENet"], metavar="NAME", help="registered names (default PL_IDENet)")
-    add("--setting", type=json.loads, default={}, metavar="JSON", help="further arguments of them")
+    add("--setting", type=json.loads, default={}, metavar="JSON", help="further arguments of the networks")
     add("--scale", type=int, default=4, choices=(2, 3, 4), help="HR size / LR size (default 4)")
     add("--sizes", type=int, nargs="+", default=[64], metavar="N", help="sides of the LR images (default 64)")
     add("--batch", type=int, default=1, help="images at a time (default 1)")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make a benchmark set ready for testing: the images and kernels of generate_mod_blur_LR_bic.py and LMDBs of them.
+"""Make a benchmark set ready for testing: what generate_mod_blur_LR_bic.py makes, and LMDBs of HR and LRblur.
 
-Setting 1 (the default) is Gaussian8. --setting2 draws one disturbed anisotropic Gaussian for every image, 0.6 to 5 HR
+Setting 1 (the default) is Gaussian8. --setting2 draws one noisy anisotropic Gaussian for every image, 0.6 to 5 HR
 pixels wide, and downsamples by MATLAB's bicubic, as in training. DIV2KRK differs: it keeps every scale-th pixel of the
 blurred image (--downsample direct), and its kernels are 11x11 at x2 (--ksize 11), applied twice at x4.
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Rewrite a checkpoint (released format, bare state dict, or own) in this project's format: {"params": ...}.
 
-Of several weights in a file, the averaged ones (params_ema) are kept. --half stores them in float16, at about half the
-size, all but the estimator's, whose rounding the deconvolution amplifies: of the x2 weights of setting 2, it took up to
-0.03 dB from an image. Networks take them in as float32.
+Of several weights in a file, the EMA weights (params_ema) are kept. --half stores them in float16, at about half the
+size, except the estimator's, whose rounding errors the deconvolution amplifies: with the x2 weights of setting 2, they
+cost single images up to 0.03 dB. Networks load them as float32.
 """
 
 import sys

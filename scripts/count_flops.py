@@ -29,7 +29,7 @@ def main() -> None:
         nargs=2,
         action="append",
         metavar=("H", "W"),
-        help="of the LR image (default 64 64); may be given several times",
+        help="height and width of the LR image (default 64 64); may be repeated",
     )
     options = arguments.parse_args()
 

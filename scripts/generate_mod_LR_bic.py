@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Make HR/x<scale> and Bic/x<scale> from a folder of HR images: cut to multiples of the scale, downsampled by MATLAB's
-bicubic without blur. For blind benchmarks use generate_mod_blur_LR_bic.py: scores on these files mean something else.
+bicubic without blur. For blind benchmarks use generate_mod_blur_LR_bic.py: scores on these files do not compare.
 """
 
 import sys

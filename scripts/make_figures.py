@@ -37,7 +37,7 @@ def main() -> None:
         "--images",
         nargs="+",
         metavar="NAME[:TOP,LEFT]",
-        help="what to show (default: two, their finest parts; the demo has its own)",
+        help="images to show (default: two, where most detailed; the demo has its own)",
     )
     add("--published", default="Set14", metavar="SET", help="for PSNR against cost (default: Set14)")
     add("--curves", nargs="+", type=Path, metavar="CSV", help="runs' curves.csv (default: the shipped weights')")

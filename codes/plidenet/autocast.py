@@ -1,4 +1,4 @@
-"""The precision of computations: autocast for a network, and none for those parts of it that need all the bits."""
+"""Mixed precision: autocast for a network, and none for those parts of it that need full precision."""
 
 import logging
 import time
@@ -13,14 +13,14 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast_to(precision: str, device: torch.device) -> AbstractContextManager:
-    """A context in which a network computes in a precision: "bf16", "fp16", or as it is in "fp32"."""
+    """A context with autocast to "bf16" or "fp16"; with "fp32", one that changes nothing."""
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=PRECISIONS[precision])
 
 
 def warn_of_emulation(precision: str, device: torch.device) -> None:
-    """Warn where half the bits take more time, not less: on a processor that has no instructions for them."""
+    """Warn where half precision is slower than float32, not faster: on a CPU without instructions for it."""
     if precision == "fp32" or device.type != "cpu":
         return
     times = seconds_of_convolution(PRECISIONS[precision]) / seconds_of_convolution(torch.float32)

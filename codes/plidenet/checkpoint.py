@@ -83,7 +83,7 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
 
 
 def add_filter_scale(net: nn.Module, weights: Any) -> None:
-    """Give a network's Wiener layer the filter scale that weights for it bring along, if it has none."""
+    """Give a network's Wiener layer a filter scale if `weights` hold one and it has none."""
     if isinstance(weights, Mapping) and _lacks_filter_scale(net.state_dict(), weights):
         wiener: Any = net.get_submodule("wiener")
         wiener.add_filter_scale()
@@ -166,7 +166,7 @@ def _is_entry(item: tuple[Any, Any]) -> bool:
 
 
 def _is_plain(value: Tensor) -> bool:
-    """Whether a tensor is real, dense, on the CPU and as large as it claims: others stand for any number of values."""
+    """Whether a tensor is real, dense, on the CPU and fully stored: others can claim any size in a small file."""
     dense = value.layout is torch.strided and value.device.type == "cpu" and not value.is_nested
     return (
         dense

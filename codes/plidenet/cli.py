@@ -50,7 +50,7 @@ def add_tile_arguments(arguments: argparse.ArgumentParser) -> None:
     """--tile and --tile_overlap, for programs that restore images; see `tile_overrides`."""
     arguments.add_argument("--tile", metavar="N", help="refine in tiles of N LR pixels; auto: what fits free memory")
     arguments.add_argument(
-        "--tile_overlap", metavar="N", help="overlap of the tiles, in LR pixels (default: 32, or N/2)"
+        "--tile_overlap", metavar="N", help="overlap of the tiles, in LR pixels (default: 32, or N/2 if smaller)"
     )
 
 
@@ -61,9 +61,9 @@ def tile_overrides(given: argparse.Namespace) -> list[str]:
 
 
 def run(main: Callable[[], None]) -> int:
-    """Run a program and turn mistakes of the user's, and files that cannot be used, into one line and exit status 2.
+    """Run a program; user errors and files that cannot be used end it with one line on stderr and status 2.
 
-    Use as `sys.exit(run(main))`. Any other error passes through with its traceback (status 1).
+    Use as `sys.exit(run(main))`. Ctrl-C gives status 130; other errors pass through with a traceback (1).
     """
     # Threads that spin while they wait make PyTorch ten times slower on a shared CPU. It reads this when imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -84,8 +84,7 @@ def run(main: Callable[[], None]) -> int:
 def explain(error: BaseException) -> str | None:
     """The one printable line that answers an error of the user's making; None for an error of another kind.
 
-    Names out of files may hold anything: control characters are shown as escapes, and a text that is very long
-    without its middle.
+    Names read from files may hold anything: control characters are escaped, and a very long text loses its middle.
     """
     if isinstance(error, UserError):
         text = str(error).rsplit("UserError: ", 1)[-1]  # a loader process' error comes with its traceback in front

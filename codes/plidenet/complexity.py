@@ -27,10 +27,10 @@ class Complexity:
     """The size of a network and the arithmetic of one image.
 
     Attributes:
-        parameters: their number.
+        parameters: number of parameters.
         multiply_adds: of the whole network.
-        by_module: multiply-adds of each direct child, by name, and under "(forward)" of what the network's forward
-            does itself, where it does anything that counts. They add up to `multiply_adds`.
+        by_module: multiply-adds of each direct child, by name, and, under "(forward)", those of the network's own
+            forward, if any. They add up to `multiply_adds`.
     """
 
     parameters: int
@@ -70,7 +70,7 @@ def fourier_multiply_adds(lengths: Sequence[int], points: int, real: bool) -> in
     Args:
         lengths: of one transform, in each of its dimensions.
         points: of all transforms of the batch together.
-        real: whether their values before the transform (or behind the inverse one) are real.
+        real: whether their values before the transform (or after the inverse one) are real.
     """
     return round((1.25 if real else 2.5) * points * math.log2(math.prod(lengths)))
 

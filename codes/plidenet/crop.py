@@ -25,15 +25,15 @@ class Crop(NamedTuple):
 
 
 def random_crop(side: int | None, size: Sequence[int], seed: Sequence[int]) -> Crop | None:
-    """A crop at the beginning, in the middle or at the end of each axis of images; None where there is no side.
+    """A random crop at the start, middle or end of each axis of images; None if `side` is None.
+
+    So the refinement meets image borders, where the deconvolution is at its worst, as well as the interior: trained
+    on the middle alone, it was 2 dB worse in the outermost six pixels than trained on whole images.
 
     Args:
-        side: of the crop.
+        side: of the crop; 0 for an empty one.
         size: height and width of the images.
         seed: decides everything, so that all processes crop alike.
-
-    So the refinement meets the borders of images, where the deconvolution is at its worst, as well as what lies
-    between: with the middle alone, it came out 2 dB worse in a frame of six pixels than with whole images.
     """
     if side is None:
         return None

@@ -1,4 +1,4 @@
-"""Which device to work on, and images on their way to and from it."""
+"""Choice of the device, TF32, and conversion between uint8 and float images."""
 
 import os
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from plidenet.errors import UserError
 def choose_device(options: Options) -> torch.device:
     """The device of this process.
 
-    `auto` is the CPU where there is no CUDA, else a GPU: of the processes that torchrun starts on this machine, each
-    takes the GPU of its number, or that entry of gpu_ids. It becomes CUDA's current one, and computes in full float32,
-    except within `tf32`.
+    `auto` is `cuda` where there is CUDA, else the CPU. With `cuda`, process i of those that torchrun starts on this
+    machine takes GPU i, or entry i of gpu_ids. It becomes CUDA's current one, and computes in full float32, except
+    within `tf32`.
 
     Raises:
-        UserError: a device that does not exist here, or not one for every process.
+        UserError: a device that does not exist here, or too few for the processes.
     """
     name = options.device
     if name == "auto":
@@ -46,7 +46,7 @@ def choose_device(options: Options) -> torch.device:
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """`set_tf32` within a context, and full float32 behind it."""
+    """`set_tf32` within a context, and full float32 after it."""
     set_tf32(allowed)
     try:
         yield
@@ -55,7 +55,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 def set_tf32(allowed: bool) -> None:
-    """Whether a GPU may compute float32 products and convolutions in TF32, with 10 bits of 23, from now on."""
+    """Allow or forbid TF32 (10 of 23 mantissa bits) for float32 matrix products and convolutions on a GPU."""
     torch.set_float32_matmul_precision("high" if allowed else "highest")
     torch.backends.cudnn.allow_tf32 = allowed
 

@@ -35,7 +35,7 @@ def process_group(device: torch.device, timeout: float) -> Iterator[None]:
     dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=timeout), device_id=gpu)
     yield
     dist.barrier()
-    time.sleep(SETTLING)  # Gloo's threads need Python's lock to drop the last tensors: ended before that, they lock up
+    time.sleep(SETTLING)  # Gloo's threads need the GIL to free the last tensors: ended before that, they deadlock
     dist.destroy_process_group()  # not after an error: it would wait for processes that are still at work
 
 
@@ -50,12 +50,12 @@ def world_size() -> int:
 
 
 def is_main() -> bool:
-    """Whether this process is the one that writes files and talks."""
+    """Whether this is rank 0, which logs and writes shared files."""
     return rank() == 0
 
 
 def mean(values: Tensor) -> Tensor:
-    """The mean of a tensor over the processes, the same in all of them."""
+    """The mean of a tensor over the processes, the same in all; may overwrite `values`."""
     if world_size() > 1:
         dist.all_reduce(values)
         values = values / world_size()
@@ -63,7 +63,7 @@ def mean(values: Tensor) -> Tensor:
 
 
 def share_weights(net: nn.Module) -> None:
-    """Give all processes the first one's weights: on machines of other kinds, the same seed can end in other digits."""
+    """Give all processes the first one's weights: on other hardware, one seed can give slightly different ones."""
     if world_size() > 1:
         for tensor in net.state_dict().values():
             dist.broadcast(tensor, src=0)
@@ -72,8 +72,8 @@ def share_weights(net: nn.Module) -> None:
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over the processes.
 
-    All go in one message: for a network of four million parameters that takes less than a millisecond between GPUs
-    of one machine, and nothing needs to be wrapped around the network.
+    All go in one all-reduce: for a network of four million parameters that takes less than a millisecond between GPUs
+    of one machine, and the network needs no DDP wrapper.
     """
     if world_size() == 1:
         return

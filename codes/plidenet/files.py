@@ -124,7 +124,7 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def _parents_made(path: Path) -> Iterator[None]:
-    """Make the folders above `path`, and remove again those that were missing when the block fails."""
+    """Make the missing folders above `path`; if the block fails, remove them again."""
     missing = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

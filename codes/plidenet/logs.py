@@ -27,7 +27,7 @@ def log_to_memory() -> MemoryHandler:
 
 
 def log_to_file(path: Path, earlier: MemoryHandler) -> None:
-    """Append log lines to a file, too, those that were kept before all."""
+    """Append log lines to a file, too, beginning with those in `earlier`."""
     file = logging.FileHandler(path, encoding="utf-8")
     _add(file)
     PACKAGE.removeHandler(earlier)

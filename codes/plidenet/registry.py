@@ -1,4 +1,4 @@
-"""One small registry, from names in a YAML file to classes and functions: every `build_*` uses it."""
+"""A small registry, from names in a YAML file to networks, losses and data sets."""
 
 import inspect
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Registry:
         self._entries: dict[str, Callable[..., Any]] = {}
 
     def register(self, *names: str) -> Callable[[T], T]:
-        """Decorator: enter a class or function under all of `names`: the first one is the main one."""
+        """Decorator: register a class or function under each of `names`."""
 
         def enter(entry: T) -> T:
             for name in names:

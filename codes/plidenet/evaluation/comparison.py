@@ -95,7 +95,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
 
 
 def label(measurements: Sequence[Measurement]) -> list[str]:
-    """The networks' names, with those of their option files where a network comes more than once."""
+    """The networks' names, with the `name` of the option file where a network occurs more than once."""
     times = Counter(one.method for one in measurements)
     return [one.method if times[one.method] == 1 else f"{one.method} ({one.options.name})" for one in measurements]
 

@@ -26,7 +26,7 @@ class Conditions:
             set of setting 2 that was made here, by whichever downsampling, has other kernels than the published one
             and so other scores, even with the same HR images and name.
         downsample: how blurred images were downsampled, see `plidenet.degradation.degrade`; None where unknown.
-        blurred: whether they were: no kernel is the true one otherwise.
+        blurred: whether there was blur; without it, there is no true kernel.
     """
 
     text: str
@@ -91,7 +91,7 @@ def _pipeline(downsampling: str) -> str:
 
 
 def _kind_and_folder(root: Path, scale: int) -> tuple[str, Path]:
-    """Bic and the benchmark's folder, of <folder>/Bic/x4 as of <folder>/Bic_x4.lmdb."""
+    """Kind of LR images and benchmark folder: (Bic, F) of F/Bic/x4 and F/Bic_x4.lmdb."""
     if root.name == f"x{scale}":
         return root.parent.name, root.parent.parent
     return root.name.partition(f"_x{scale}")[0], root.parent

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Orientation(NamedTuple):
-    """How an image (...,H,W) is turned: flipped first, transposed then."""
+    """An orientation of an image (...,H,W): flipped, then transposed."""
 
     flip_rows: bool
     flip_columns: bool
@@ -28,10 +28,10 @@ ORIENTATIONS = tuple(Orientation(*flags) for flags in product((False, True), rep
 
 
 class SelfEnsemble(nn.Module):
-    """The average of a network's eight outputs, one after the other, so that memory stays as it is.
+    """The average of a network's outputs for the eight orientations, computed one by one to save memory.
 
-    The kernel is turned back as the image is: correlation with a mirrored border and MATLAB's downsampling commute with
-    flips and transposition, so the turned LR image is the turned HR image degraded by the kernel turned likewise.
+    Kernels are transformed back like images: correlation with a mirrored border and MATLAB's downsampling commute with
+    flips and transposition, so a transformed LR image is the transformed HR image degraded by the transformed kernel.
 
     Args:
         net: (B,3,h,w) -> sr, and kernel (B,1,k,k) or None.

@@ -120,7 +120,7 @@ def evaluate(
 
 
 def score_restored(restored: Restored, hr: Tensor, crop_border: int) -> Score:
-    """PSNR and SSIM of a restored image, cropped by so many pixels at each side.
+    """PSNR and SSIM of a restored image against `hr`, uint8 (3,H,W), with `crop_border` pixels cut from each side.
 
     Raises:
         UserError: too little is left, or the HR image is of another size.

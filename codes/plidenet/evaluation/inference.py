@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 def infer(options: Options, source: Path, target: Path, weights: Path | None) -> None:
     """Restore one image or every image of a folder: <target>/<image>.png and <target>/kernels/<image>.npy and .png.
 
-    Several processes share the images. Those that are too large for the memory are refined in tiles, unless the
-    options say how large tiles are.
+    Several processes share the images. If `test.tile` is not set, those too large for the memory are refined in tiles
+    (`auto`).
 
     Args:
         options: the network (and device) to use; the data sets are not looked at.
@@ -33,9 +33,9 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         weights: instead of the option file's.
 
     Raises:
-        UserError: missing weights or images, an image in the way in `target` (one to restore, or one that was not
-            restored by an earlier call, for no kernel lies beside it), or, when all others are restored, unreadable,
-            too small or too large images.
+        UserError: missing weights or images; `target` is the images' folder, or holds a file to be replaced without the
+            estimated kernel that an earlier call would have left; or, when all others are restored, images that are
+            unreadable, too small, too large or of one name.
     """
     single = source.is_file()
     paths = [source] if single else list_images(source)

@@ -56,7 +56,7 @@ class KernelPair:
 
 
 def pair_kernels(restored: Restored, sample: Mapping, hr: Tensor | None, conditions: Conditions) -> KernelPair | None:
-    """The kernels of an image of a set made so; None where one of them is unknown, or nothing was blurred."""
+    """An image's estimated and true kernel, compared; None where one is unknown, or nothing was blurred."""
     if not conditions.blurred or restored.kernel is None or "kernel" not in sample:
         return None
     score = score_kernel(restored.kernel, sample["kernel"], hr, sample["lq"], conditions.downsample)

@@ -34,11 +34,11 @@ class Cost:
     """What a network costs.
 
     Attributes:
-        parameters: their number.
-        multiply_adds: of one LR image of 64x64 pixels, in all its orientations with a self-ensemble.
+        parameters: number of parameters.
+        multiply_adds: for an LR image of 64x64 pixels; with a self-ensemble, for all its orientations.
         seconds: median time of the network alone over all images.
         peak_memory: in bytes, see `plidenet.evaluation.memory.PeakMemory`; of several processes the greatest.
-        device: what that was measured on.
+        device: what time and memory were measured on.
     """
 
     parameters: int

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def write_set(folder: Path, one: MeasuredSet, options: Options) -> None:
-    """Write the scores of a set's images, and its kernels on a sheet, as soon as they are there, into a folder."""
+    """Write the scores of a set's images and, with `test.save_images`, a picture of its kernels into a folder."""
     write_image_scores(folder / f"{one.name}.csv", one.images)
     if one.kernels and options.test.save_images:
         write_image(folder / f"{one.name}_kernels.png", draw_pairs(one.kernels))

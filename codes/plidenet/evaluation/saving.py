@@ -26,11 +26,11 @@ class ImageSaver:
 
     def __init__(self, folder: Path, suffix: str | None) -> None:
         self.folder, self.suffix = folder, f"_{suffix}" if suffix else ""
-        self._saved: dict[str, str] = {}  # by what file systems take names for that ignore case or Unicode's variants
+        self._saved: dict[str, str] = {}  # by normalized, case-folded key: some file systems do not distinguish more
 
     def __call__(self, restored: Restored) -> None:
         path = self._path(restored.key)
-        if restored.kernel is not None:  # first, so that no image is ever without
+        if restored.kernel is not None:  # first, so that no image lacks its kernel
             file, kernel = self._kernel(restored.key), restored.kernel.numpy()
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, kernel)
@@ -38,7 +38,7 @@ class ImageSaver:
         write_image(path, restored.image.permute(1, 2, 0).cpu().numpy())
 
     def strange(self, keys: Iterable[str]) -> Path | None:
-        """The first file that would be replaced and that has no estimated kernel: it is not of an earlier call."""
+        """The first file that would be replaced although no estimated kernel marks it as an earlier call's."""
         paths = {key: self._named(key) for key in keys}
         return next((path for key, path in paths.items() if path.exists() and not self._kernel(key).exists()), None)
 

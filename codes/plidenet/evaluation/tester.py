@@ -40,8 +40,8 @@ def test(options: Options) -> str:
     Of several processes, each saves the images that it restores, and the main one writes the rest.
 
     Returns:
-        the tables, as Markdown, with their captions (of LR images alone, those of kernels and of
-        perceptual metrics, if any).
+        the tables, as Markdown, with their captions (without HR images, those of kernels and of
+        perceptual metrics, if any); empty in processes other than the main one.
 
     Raises:
         UserError: missing weights or data, pairs that do not match, a perceptual metric that cannot be had: all found
@@ -85,7 +85,7 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
 
 
 def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
-    """Restore all images of a candidate and measure them; None, and no earlier tables left, where nothing can be."""
+    """Restore and measure all images of a candidate; None, with earlier tables removed, if none can be measured."""
     options = candidate.options
     folder = options.results_folder
     size = complexity.count(candidate.net)

@@ -38,8 +38,8 @@ class Tiled(nn.Module):
         net: the network.
         tile: side of the tiles in LR pixels, rounded up to the windows' grid, or "auto" for what fits into the memory
             that is free; an image that is not larger is refined whole.
-        overlap: of neighboring tiles in LR pixels, at most half of a tile, rounded up likewise. The outer quarters are
-            not used, in between one tile fades into the other.
+        overlap: of neighboring tiles in LR pixels, at most half of a tile, rounded up likewise. In its outer quarters
+            only one of the two is used; in the middle half, one fades into the other.
     """
 
     def __init__(self, net: PLIDENet, tile: int | Literal["auto"], overlap: int) -> None:
@@ -98,7 +98,7 @@ class Tiled(nn.Module):
         return max(math.isqrt(pixels) // step * step, 2 * self.overlap, 2 * step)
 
     def _probe(self, lr: Tensor) -> float | None:
-        """Memory that the network takes for an HR pixel, measured on a small image; None where that fails.
+        """Bytes that the network takes per HR pixel, measured on a small image; None where that fails.
 
         On a CPU that is about a third more than for a large image: small tensors leave gaps in the heap.
         """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZE = (760, 400)  # points
-WITHIN = 2.0  # dB behind the best; what is further behind stands in a note
+WITHIN = 2.0  # dB below the best; what is further below stands in a note
 LETTER = (5.6, 12.0)  # width and height that a name's letter takes at most, in points
 
 

@@ -24,7 +24,7 @@ def draw_comparison(scenes: Sequence[tuple[Scene, tuple[int, int]]], theme: Them
 
     Args:
         scenes: with the top and left of the part shown, in HR pixels; see `most_detailed`.
-        theme: colors of the text; the paper is transparent.
+        theme: colors of the text; the background is transparent.
 
     Returns:
         uint8 (H,W,4) RGBA.
@@ -52,7 +52,7 @@ def draw_comparison(scenes: Sequence[tuple[Scene, tuple[int, int]]], theme: Them
 
 
 def most_detailed(hr: np.ndarray, side: int = SIDE) -> tuple[int, int]:
-    """Top and left of the square with the steepest edges in sum: a choice that no restored image has a part in.
+    """Top and left of the square with the largest sum of gradient magnitudes, by the HR image alone.
 
     Args:
         hr: uint8 (H,W,3); (0, 0) is returned for one smaller than the square.

@@ -75,7 +75,7 @@ def count_paper_network(scale: int) -> float:
 
 
 def apart(methods: Sequence[Method], within: float) -> tuple[list[Method], list[Method]]:
-    """Those no more than so many dB behind the best, and the others."""
+    """Those at most `within` dB below the best, and the others."""
     least = max(method.psnr for method in methods) - within
     return [one for one in methods if one.psnr >= least], [one for one in methods if one.psnr < least]
 

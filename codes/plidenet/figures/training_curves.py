@@ -110,7 +110,7 @@ def stretch_means(curve: Curve, stretch: int = 6, most: int = 40) -> Curve:
     """Means over consecutive stretches of a curve, each at the middle of its stretch.
 
     Args:
-        curve: NaN where there is no value; NaN too is the mean of a stretch of which half is missing.
+        curve: NaN where there is no value; the mean of a stretch is NaN where half of it or more is missing.
         stretch: points in each, at least, unless the curve has fewer.
         most: how many stretches at most.
     """

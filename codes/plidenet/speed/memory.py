@@ -21,7 +21,7 @@ class Peak:
 
     Attributes:
         total: the process's largest resident size while it worked, with Python, torch and the weights (ru_maxrss).
-        work: what the work took beyond that; on a GPU, of tensors there.
+        work: peak growth during the work, None where unknown; on a GPU, of tensors there.
     """
 
     total: int

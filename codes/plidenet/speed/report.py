@@ -52,7 +52,7 @@ class Result:
         return operations / self.timing.median_wall / roofs.matrix[self.case.precision]
 
     def memory_share(self, roofs: Roofs) -> float:
-        """Bytes a second over those of a large copy: more than 1 where caches or compiled code spare memory the way."""
+        """Bytes a second over those of a large copy: more than 1 where caches or compiled code save traffic."""
         assert self.timing is not None
         return self.traffic / self.timing.median_wall / roofs.memory
 

@@ -1,4 +1,4 @@
-"""What a device can do at best, measured, and what of it a function asks for."""
+"""Measured peak rates of a device (its roofline), and the memory traffic of a function."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -10,11 +10,11 @@ import torch
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of one function, in seconds, one a repetition.
+    """Times of one function, in seconds, one per repetition.
 
     Attributes:
-        wall: on a GPU between two of its events, else by the clock.
-        cpu: of all threads of the process.
+        wall: on a GPU between two CUDA events, else by the clock.
+        cpu: of all threads of the process; on a GPU, without the wait for it.
     """
 
     wall: Sequence[float]

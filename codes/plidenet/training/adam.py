@@ -7,10 +7,10 @@ import torch
 
 
 class Adam(torch.optim.Adam):
-    """Adam that takes over the moments of a saved state, but not its rates and betas: options set those."""
+    """Adam that loads the moments of a saved state, but not its hyperparameters: options set those."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave; ValueError for that of another optimizer."""
+        """Load a state dict; ValueError for that of another optimizer or network."""
         own = self.state_dict()["param_groups"]
         if [group["params"] for group in state_dict["param_groups"]] != [group["params"] for group in own]:
             raise ValueError("it was saved with other weights to train, or with another train.optimizer")

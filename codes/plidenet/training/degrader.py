@@ -14,7 +14,7 @@ class RandomDegrader:
     Args:
         options: the YAML's `degradation` section.
         scale: HR size / LR size.
-        seed: with the iteration, it decides the kernels: nothing else does, neither device nor number of processes.
+        seed: with the iteration, it determines a batch's kernels, whatever the device and number of processes.
     """
 
     def __init__(self, options: Degradation, scale: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Averaged weights, which restore better than those of any one step."""
+"""Exponential moving average (EMA) of the weights, which restores better than those of any one step."""
 
 from collections.abc import Callable
 
@@ -19,8 +19,8 @@ def moving_average(decay: float) -> Update:
     """An in-place update of averages by new values, with a warm-up (TensorFlow's ExponentialMovingAverage).
 
     Args:
-        decay: what is kept of the averages at each update. After t updates it is (1+t)/(10+t) where that is less: the
-            weights that a run starts with would otherwise be seen for some thousand steps.
+        decay: share of the old averages in each update; after t updates, (1+t)/(10+t) where that is less: the initial
+            weights would otherwise show for some thousand steps.
     """
 
     @torch.no_grad()

@@ -39,8 +39,8 @@ class Experiment:
 
     Args:
         options: the run's options.
-        option_file: copied into the folder, beside resolved.yml with all options as they were read, but for
-            `path.resume_state`: the run goes on with it (auto).
+        option_file: copied into the folder, next to resolved.yml: all options as read, except that
+            `path.resume_state` is auto, so that it continues the run.
     """
 
     def __init__(self, options: Options, option_file: Path) -> None:
@@ -56,10 +56,10 @@ class Experiment:
         """Make the folder, with the option file, resolved.yml and environment.json in it.
 
         A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
-        Kept states of later iterations than the one resumed at are renamed, too: they are of another run from now on.
+        States of later iterations than the one resumed at are renamed to *.abandoned: they do not belong to this run.
 
         Args:
-            iteration: where this run resumes; None where it does not.
+            iteration: where this run resumes, or 0; None: it does not, and an earlier run's folder is archived.
             best_counts: whether the score of the best weights so far is still to be beaten. If not, they are kept as
                 best_left_at_<iteration>_G.pth, and the next validation writes best_G.pth anew.
         """
@@ -101,7 +101,7 @@ class Experiment:
         """The state that `path.resume_state` names, or the newest complete one for `auto`; None for a fresh start.
 
         Raises:
-            UserError: the state named is missing or damaged, or, for `auto`, all that there are.
+            UserError: the named state is missing or damaged, or, for `auto`, every state that exists is damaged.
         """
         wanted = self.options.path.resume_state
         if wanted is None:

@@ -1,4 +1,4 @@
-"""What training does about divergence: skip what is not finite, and go back when it does not pass."""
+"""Divergence in training: skip steps that are not finite, return to the last good weights."""
 
 import math
 from typing import Any
@@ -58,7 +58,7 @@ class DivergenceGuard:
 
     @property
     def lr_factor(self) -> float:
-        """What the returns so far have made of the learning rate."""
+        """The factor on the learning rate after the returns so far."""
         return self.options.lr_factor**self.returns
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, turned into a wish to stop that training heeds after its current step or validation image."""
+"""Ctrl-C and SIGTERM as requests to stop, which training honors after its current step or validation image."""
 
 import os
 import signal
@@ -16,9 +16,9 @@ class Stopped(Exception):
 
 
 class Interrupt:
-    """While the block lasts, SIGINT or SIGTERM sets `requested`; a second SIGINT acts as ever.
+    """Within the block, SIGINT or SIGTERM sets `requested`; a second SIGINT acts as usual.
 
-    A second SIGTERM does not: where a scheduler sends one to all processes, torchrun passes on another.
+    A second SIGTERM does not: where a scheduler sends one to all processes, torchrun forwards another.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -45,4 +45,4 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._previous[signal.SIGINT])
             if distributed.is_main():
                 with suppress(OSError):  # the terminal may be gone
-                    os.write(STDERR, NOTICE)  # Python's own streams refuse what comes amid a line they are writing
+                    os.write(STDERR, NOTICE)  # Python's streams are not reentrant: this may interrupt a write

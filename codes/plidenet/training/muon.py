@@ -1,7 +1,7 @@
-"""Muon: steps that turn all directions of a weight matrix by the same amount.
+"""Muon: steps along the orthogonalized momentum of each weight matrix.
 
-Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; lengths of the steps as in Liu
-et al., "Muon is scalable for LLM training", 2025, so that learning rates are those of Adam.
+Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; steps scaled as in Liu et al.,
+"Muon is scalable for LLM training", 2025, so that Adam's learning rates serve.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ class Muon(Adam):
 
     Args:
         net: the network.
-        adam: as of `Adam`; the learning rate counts for both.
+        adam: arguments of `Adam`; the learning rate is for both.
     """
 
     def __init__(self, net: nn.Module, **adam: Any) -> None:
@@ -33,11 +33,11 @@ class Muon(Adam):
         super().__init__(groups, **adam)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        torch.optim.Optimizer.__setstate__(self, state)  # Adam's looks for its own moments in all that is there
+        torch.optim.Optimizer.__setstate__(self, state)  # Adam's expects its own moments in every state
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step. The gradients of the matrices are gone afterwards: that is how Adam passes over them."""
+        """One step. It sets the gradients of the matrices to None, so that Adam skips them."""
         *_, hidden = self.param_groups
         alike = defaultdict(list)
         for weight in hidden["params"]:
@@ -64,8 +64,8 @@ class Muon(Adam):
 def hidden_weights(net: nn.Module) -> list[Tensor]:
     """The weights of linear layers and convolutions that lead from features to features.
 
-    Depthwise convolutions, whose filters know nothing of each other, and layers with one of `EDGES` in their name are
-    none of them.
+    Depthwise convolutions, whose filters are independent of each other, and layers with one of `EDGES` in their name
+    are left out.
     """
     kinds = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
     layers = {name: layer for name, layer in net.named_modules() if isinstance(layer, kinds)}
@@ -74,9 +74,9 @@ def hidden_weights(net: nn.Module) -> list[Tensor]:
 
 
 def matrix_steps(gradients: Tensor) -> Tensor:
-    """Steps of the size that Adam's have, from gradients of N weights alike: (N,out,in,...) -> the same shape.
+    """Steps of about Adam's size, from gradients of N weights of one shape: (N,out,in,...) -> the same shape.
 
-    Queries, keys and values are told apart: three times as many rows as columns are three matrices.
+    A linear layer's weight with out = 3 * in counts as three matrices: queries, keys, values.
     """
     matrices = gradients.flatten(2)
     if gradients.dim() == 3 and matrices.shape[1] == 3 * matrices.shape[2]:

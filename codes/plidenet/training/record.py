@@ -12,7 +12,7 @@ from plidenet.files import naming, replacing
 
 
 class Record:
-    """Writes scalars to <folder>/curves.csv (columns iteration, name, value) and, with pictures, to TensorBoard.
+    """Writes scalars to <folder>/curves.csv (columns iteration, name, value), pictures as PNG, and both to TensorBoard.
 
     Args:
         folder: the run's folder.
@@ -44,7 +44,7 @@ class Record:
         self.to_tensorboard(iteration, values)
 
     def to_tensorboard(self, iteration: int, values: Mapping[str, float]) -> None:
-        """Write values to TensorBoard alone: those that differ between runs that are otherwise the same."""
+        """Write values to TensorBoard alone: those that differ between otherwise identical runs."""
         if self.writer is not None:
             for name, value in values.items():
                 self.writer.add_scalar(name, value, iteration)

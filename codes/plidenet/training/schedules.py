@@ -37,7 +37,7 @@ def learning_rate(options: Train, iteration: int) -> float:
 
 
 def warn_of_long_warm_up(options: Train) -> None:
-    """Tell where a run ends before its learning rate can fall."""
+    """Warn where a run ends within its warm-up."""
     if options.warmup_iter >= options.niter:
         told = (learning_rate(options, options.niter - 1), options.warmup_iter, options.niter)
         log.warning("the learning rate rises to the end, to %.1e: train.warmup_iter is %d, train.niter %d", *told)

@@ -56,7 +56,7 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
 
 
 def require_crops(net: nn.Module, options: Options) -> None:
-    """UserError where a network that cannot refine a crop is to do so."""
+    """UserError where `train.refine_crop` is set but the network takes no crop."""
     if options.train.refine_crop is None:
         return
     try:

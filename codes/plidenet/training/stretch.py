@@ -1,4 +1,4 @@
-"""What the steps between two reports came to: means of their values, and their pace."""
+"""The steps between two reports: means of their values, and seconds per step."""
 
 import math
 import time
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class Stretch:
-    """Collects what the steps since the last report gave: a single batch says little, their mean shows the run.
+    """Collects the values of the steps since the last report, whose mean says more than a single batch.
 
     Values that are not finite, of steps that were skipped, count only where a stretch has no others. The names are
-    the last step's: a run that goes on with other losses may have begun the stretch with others.
+    the last step's: a run resumed with other losses may have begun the stretch with other names.
     """
 
     def __init__(self) -> None:
@@ -20,12 +20,12 @@ class Stretch:
         self.start_clock()
 
     def start_clock(self) -> None:
-        """Take the pace of the steps from here on."""
+        """Time the steps from here on."""
         self.timed, self.since = 0, time.monotonic()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What is done inside takes none of the steps' time."""
+        """Time spent inside is not counted as the steps'."""
         began = time.monotonic()
         yield
         self.since += time.monotonic() - began

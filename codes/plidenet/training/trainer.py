@@ -150,7 +150,7 @@ class Trainer:
         """One optimization step.
 
         Args:
-            batch: this process's share: `gt` uint8 (B,3,H,W), and `lq` where it is not to be made here.
+            batch: this process's share: `gt` uint8 (B,3,H,W) and, unless made here, `lq` uint8 (B,3,h,w).
             stop: whether this process was asked to stop.
 
         Returns:
@@ -209,7 +209,7 @@ class Trainer:
         )
 
     def validate(self, interrupt: Interrupt) -> None:
-        """Measure every validation set; the first one decides which weights are the best, and which are lost.
+        """Measure every validation set; PSNR on the first tells whether weights are the best so far or have collapsed.
 
         Raises:
             Stopped: a stop was requested meanwhile. The validation is still due, and changed no weights.
@@ -229,9 +229,9 @@ class Trainer:
     def return_to_last_good(self, reason: str) -> None:
         """Give up weights and optimizer for those of the last good validation (or the start), at a lower rate."""
         self.guard.count_return(reason)
-        # fp16's scale stays: it was lowered since, and with the earlier one the next steps would not be finite, either
+        # The loss scale of fp16 stays: it has been lowered since, and the earlier one would overflow again.
         self.load_snapshot(copy.deepcopy(self.last_good) | {"scaler": self.scaler.state_dict()})
-        if self.ema is not None:  # the averages were measured; what they lag behind may have collapsed already
+        if self.ema is not None:  # the EMA was validated; the raw weights may have collapsed by then
             self.net.load_state_dict(self.ema.module.state_dict())
         log.warning(
             "iteration %d: %s; back to the weights of iteration %d, learning rate times %g (return %d of %d)",

@@ -89,7 +89,7 @@ class Validator:
 
 
 def measures_anew(fields: Iterable[str]) -> bool:
-    """Whether PSNR cannot be compared with that of before, as these fields of the options are other ones now."""
+    """Whether a change of these option fields makes PSNR incomparable with that measured before."""
     counting = (name for name in fields if not name.endswith((".n_workers", ".batch_size")))
     return any(name.startswith(("datasets.val", "crop_border", "test.tile")) for name in counting)
 

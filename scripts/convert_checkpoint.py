@@ -23,7 +23,7 @@ def main() -> None:
     from plidenet.checkpoint import read_weights, save_checkpoint
 
     if options.output.resolve() == options.input.resolve():
-        raise UserError(f"{options.output} would be replaced, with all that is left out: choose another name")
+        raise UserError(f"{options.output} is the input file, and would lose what is left out; choose another name")
     state, form, weights, ignored = read_weights(options.input)
     if options.half:
         state = {

@@ -63,9 +63,9 @@ def main() -> None:
         side = PUBLISHED_SIDE
         refinement = count(net, (side // scale, side // scale)).by_module["refinement"]
         print(
-            f"\nThe paper prints {PUBLISHED} G. That is no LR image of 64x64: refining {side}x{side} HR pixels takes "
-            f"{refinement / 1e9:.2f} G multiply-adds here,\nor {2 * refinement / 1e9:.2f} G operations where a "
-            "multiply-add counts as two, which comes nearest."
+            f"\nThe paper prints {PUBLISHED} G. That does not fit an LR image of 64x64: refining {side}x{side} HR "
+            f"pixels takes {refinement / 1e9:.2f} G multiply-adds here,\nor {2 * refinement / 1e9:.2f} G operations "
+            "where a multiply-add counts as two, which comes nearest."
         )
 
 

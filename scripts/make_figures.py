@@ -82,14 +82,14 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     measured = read_measured(options.ours.parent, options.scale, options.published)
     counted, benchmark = count_paper_network(options.scale), f"{options.published} x{options.scale}"
     if not all(curves):
-        print(f"no PSNR against blur width: {options.set} has no widths.csv in both of the results")
+        print(f"no PSNR against blur width: at least one of the results has no widths.csv with {options.set}")
     if not measured:
         print(f"no PSNR against cost: {options.ours.parent} holds no comparison on {benchmark}")
 
     shipped = sorted(SHIPPED_WEIGHTS.glob("PL_IDENet*.csv")) if options.ours == DEMO_RESULTS else []
     training = read_logs(options.curves or shipped)
     if not training:
-        print("no curves of training: --curves names a run's")
+        print("no training curves: give a run's curves.csv with --curves")
 
     by_width = {theme.name: draw_width_curves(*curves, theme) for theme in THEMES if all(curves)}
     for theme in THEMES:

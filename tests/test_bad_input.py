@@ -204,7 +204,7 @@ def test_an_option_file_that_cannot_be_read_is_named(refused, here, program):
     (here / "broken.yml").write_text("name: [a\nscale: 2")
     assert refused(program, "-opt", "none.yml") == "no option file at none.yml"
     assert "broken.yml is not valid YAML" in refused(program, "-opt", "broken.yml")
-    assert refused(program, "-opt", "test.yml", "niter") == "'niter' is no assignment; write e.g. train.niter=2000"
+    assert refused(program, "-opt", "test.yml", "niter") == "'niter' is not an assignment; write e.g. train.niter=2000"
 
 
 def test_training_refuses_data_that_it_cannot_use(train, here):
@@ -250,7 +250,7 @@ def test_an_lmdb_without_meta_file_or_cut_short_is_refused(test, train, here):
     (here / "HR.lmdb/meta_info.pkl").unlink()
     for run, section in ((train, "train"), (test, "test")):
         message = run(f"datasets.{section}.dataroot_GT=HR.lmdb")
-        assert message.endswith("HR.lmdb has no meta_info.pkl or meta_info.txt: was it written to its end?")
+        assert message.endswith("HR.lmdb has no meta_info.pkl or meta_info.txt: was it written completely?")
     (here / "HR.lmdb/meta_info.pkl").write_bytes(meta[:-9])
     assert "meta_info.pkl is damaged" in test("datasets.test.dataroot_GT=HR.lmdb")
 

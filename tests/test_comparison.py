@@ -186,7 +186,7 @@ def test_sets_of_one_name_must_be_the_same_data(bench, run_script):
     file = bench.options("b", datasets={"test1": bench.section("Plain") | {"name": "Set5"}})
     ended = run_script("test/test.py", "--compare", bench.options("a"), file)
     assert ended.status == 2
-    assert "the set Set5 of b is not the one of a: other folders" in ended.err
+    assert "the set Set5 is not the same in a and b: its folders differ" in ended.err
 
 
 @pytest.mark.parametrize(

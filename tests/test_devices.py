@@ -119,7 +119,8 @@ def test_every_process_takes_its_gpu(chosen, setting, process, device):
 
 
 @pytest.mark.parametrize(
-    ("setting", "reason"), [("device=cuda:0", "cannot serve 2 processes"), ("gpu_ids=[0]", "lists 1 GPUs, too few")]
+    ("setting", "reason"),
+    [("device=cuda:0", "cannot be shared by 2 processes"), ("gpu_ids=[0]", "lists 1 GPUs, too few")],
 )
 def test_processes_do_not_share_a_gpu(chosen, setting, reason):
     with pytest.raises(UserError, match=reason):

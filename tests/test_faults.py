@@ -181,7 +181,7 @@ def test_a_loader_process_that_is_killed_is_told_and_training_goes_on(run, monke
                 os.kill(child.pid, signal.SIGKILL)
         time.sleep(0.2)
 
-    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"DataLoader worker \(pid.*killed.*auto goes"):
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"DataLoader worker \(pid.*killed.*: auto"):
         before_step(patch, 3, kill)
         run.train(workers)
     assert run.train(workers, AUTO).iteration == 6

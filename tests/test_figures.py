@@ -114,8 +114,8 @@ def test_what_cannot_be_drawn_is_left_out_and_said(make_figures, folder):
     assert done.status == 0, done.err
     names = {path.name for path in (folder / "assets").iterdir()}
     assert names == {name for name in FILES if not name.startswith(("psnr_", "training"))}
-    assert "no curves of training: --curves names a run's" in done.out
-    assert "no PSNR against blur width: Set5 has no widths.csv" in done.out
+    assert "no training curves: give a run's curves.csv with --curves" in done.out
+    assert "no PSNR against blur width: at least one of the results has no widths.csv with Set5" in done.out
     assert f"no PSNR against cost: {folder / 'results'} holds no comparison on DIV2KRK x4" in done.out
 
 
@@ -165,7 +165,7 @@ def test_the_numbers_of_a_scene_are_those_of_the_csv(folders):
 
 def test_images_without_scores_and_of_other_sizes_are_refused(folders, folder):
     write_image(folder / "results/ours/Set5/plain.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(UserError, match="has not the size of its HR image"):
+    with pytest.raises(UserError, match="differs in size from its HR image"):
         read_scene(folders, "plain")
     write_table(folders.ours / "Set5.csv", ["image", "psnr_y", "ssim_y"], [["sig1.8_face", "", 1]])
     with pytest.raises(UserError, match="no number in the column psnr_y"):

@@ -106,7 +106,9 @@ def test_a_start_from_another_network_is_as_strict_as_one_from_the_same(run, sta
     fields = ["network_G.which_model_G=Wider", "path.pretrain_network=PL_IDENet_E", start[0]]
     options = run.options(*fields)
     net = NETWORKS.build("Wider", **options.network_setting)
-    with pytest.raises(UserError, match=r"Wider x2 cannot start .* which do not fit or lack wiener\.mixture, more\."):
+    with pytest.raises(
+        UserError, match=r"Wider x2 cannot start .* missing or of another shape: wiener\.mixture, more\."
+    ):
         load_start(net, options.path.pretrain_model_G, options)
     options = run.options(*fields, "path.strict_load=false")
     found = load_start(net, options.path.pretrain_model_G, options)

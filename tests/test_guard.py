@@ -174,7 +174,7 @@ def test_output_that_is_not_finite_on_any_validation_set_is_a_collapse(run, monk
 
 def test_memory_that_does_not_suffice_for_validation_is_answered_with_tiles(run, monkeypatch):
     def fill(*_):
-        raise OutOfMemory("cat: the memory does not suffice")
+        raise OutOfMemory("cat: out of memory")
 
     monkeypatch.setattr(validation, "evaluate", fill)
     with pytest.raises(UserError, match=r"cat: .*in tiles, or in smaller ones, with test\.tile=128 or test\.tile=auto"):

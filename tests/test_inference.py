@@ -87,7 +87,7 @@ def test_ones_own_image_in_the_output_folder_is_not_replaced(write_options, run_
     command = ["test/inference.py", "-opt", file, "-output_dir", tmp_path / "out", "-input_dir"]
     ended = run_script(*command, photographs[0])
     assert (ended.status, [path.name for path in (tmp_path / "out").iterdir()]) == (2, ["gray.png"])
-    assert "out/gray.png exists, and no kernel of its restoration with it" in ended.err
+    assert "out/gray.png exists and is not from an earlier run (it has no kernel)" in ended.err
     for _ in range(2):  # what an earlier call restored is replaced
         assert run_script(*command, photographs[0] / "rgb.png").status == 0
     assert (tmp_path / "out/gray.png").read_bytes() == before
@@ -157,7 +157,7 @@ def test_inference_never_overwrites_the_images_it_reads(write_options, run_scrip
     for source in (folder, folder / "rgb.png"):
         ended = run_script("test/inference.py", "-opt", write_options(), "-input_dir", source, "-output_dir", folder)
         assert ended.status == 2
-        assert "choose another folder" in ended.err
+        assert "choose another output folder" in ended.err
     assert (folder / "rgb.png").read_bytes() == before
 
 

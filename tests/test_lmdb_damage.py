@@ -26,13 +26,13 @@ def tree_of_images():
 def test_a_store_without_meta_file_is_refused(tmp_path):
     folder = write_store(tmp_path)
     (folder / "meta_info.pkl").unlink()
-    with pytest.raises(UserError, match=r"has no meta_info\.pkl or meta_info\.txt: was it written to its end\?"):
+    with pytest.raises(UserError, match=r"has no meta_info\.pkl or meta_info\.txt: was it written completely\?"):
         open_store(folder)
 
 
 def test_a_folder_that_is_no_lmdb_is_refused(tmp_path):
     (tmp_path / "a.lmdb").mkdir()
-    with pytest.raises(UserError, match=r"a\.lmdb is no LMDB: it has no data\.mdb"):
+    with pytest.raises(UserError, match=r"a\.lmdb is not an LMDB: it has no data\.mdb"):
         open_store(tmp_path / "a.lmdb")
     with pytest.raises(UserError, match="no LMDB or folder at"):
         open_store(tmp_path / "b.lmdb")

@@ -31,7 +31,7 @@ def test_images_that_do_not_fit_into_the_memory_are_told_how_much_they_take():
         def size(self, key):
             return 2**26, 2**26
 
-    with pytest.raises(UserError, match=r"take 12582912\.0 GiB, more than cpu has left: data\.cache=none"):
+    with pytest.raises(UserError, match=r"needs 12582912\.0 GiB, more than is free on cpu; data\.cache=none"):
         PackedImages(Endless(), torch.device("cpu"))
 
 

@@ -246,7 +246,7 @@ def test_a_run_that_ends_before_its_warm_up_is_told_of(caplog, niter, told):
     warn_of_long_warm_up(Train(niter=niter, lr_G=1e-3, warmup_iter=10))
     assert bool(caplog.text) is told
     if niter == 4:
-        assert "the learning rate rises to the end, to 4.0e-04: train.warmup_iter is 10, train.niter 4" in caplog.text
+        assert "the run ends within the warm-up, at lr 4.0e-04: train.warmup_iter is 10, train.niter 4" in caplog.text
 
 
 @pytest.mark.parametrize("warmup", [-1, 0])

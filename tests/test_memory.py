@@ -103,7 +103,7 @@ FULL = ("cuFFT error: CUFFT_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAIL
 
 @pytest.mark.parametrize("error", [None, MemoryError(), torch.cuda.OutOfMemoryError("full"), *map(RuntimeError, FULL)])
 def test_running_out_of_memory_is_told_from_other_errors(error):
-    with pytest.raises(OutOfMemory, match="bird: the memory of cpu does not suffice for 20x30 LR pixels"):
+    with pytest.raises(OutOfMemory, match="bird: out of memory on cpu for 20x30 LR pixels"):
         restore(Greedy(error), torch.zeros(3, 20, 30, dtype=torch.uint8), CPU, "bird")
 
 

@@ -118,5 +118,5 @@ def test_a_state_of_the_other_optimizer_is_refused(run, before, after):
 
 
 def test_weight_decay_is_adams(run):
-    with pytest.raises(UserError, match=r"train\.weight_decay_G is Adam's"):
+    with pytest.raises(UserError, match=r"train\.weight_decay_G is for Adam only"):
         run.options(MUON, "train.weight_decay_G=0.1")

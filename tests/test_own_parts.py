@@ -50,7 +50,7 @@ def test_the_loss_of_the_kernel_needs_one(run):
 
 
 def test_crops_need_a_network_that_takes_them(run):
-    with pytest.raises(UserError, match=r"needs a network with forward\(lr, crop=None\), which Plain has not"):
+    with pytest.raises(UserError, match=r"needs forward\(lr, crop=None\), which Plain lacks"):
         run.trainer(PLAIN, "train.refine_crop=16", "train.losses=[{type: l1}]")
 
 

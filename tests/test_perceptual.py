@@ -115,7 +115,7 @@ def test_weights_that_cannot_be_fetched_are_reported(pyiqa):
         raise ConnectionError("no route to host")
 
     pyiqa.create_metric = offline
-    with pytest.raises(UserError, match="the weights of lpips cannot be had: no route to host"):
+    with pytest.raises(UserError, match="the weights of lpips cannot be loaded: no route to host"):
         load_perceptual(["lpips"], CPU)
 
 

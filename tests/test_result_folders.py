@@ -36,7 +36,9 @@ def test_no_table_stays_where_nothing_is_measured(bench, run_script):
 
 @pytest.mark.parametrize("name", RESULT_TABLES)
 def test_a_set_whose_scores_would_overwrite_a_table_is_refused(bench, name):
-    with pytest.raises(UserError, match=rf"datasets\.test0\.name cannot be {name}: a table of the results is called"):
+    with pytest.raises(
+        UserError, match=rf"datasets\.test0\.name cannot be {name}: a table of the results has that name"
+    ):
         load_options(bench.options("run", BICUBIC, (name,)))
 
 

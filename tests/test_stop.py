@@ -120,8 +120,8 @@ def test_a_validation_killed_before_its_save_is_recorded_once(run, monkeypatch):
 
 def test_a_validation_that_cannot_be_done_leaves_a_state_before_it_to_go_on_from(run, monkeypatch):
     run.train("name=whole")
-    with monkeypatch.context() as patch, pytest.raises(UserError, match="does not suffice"):
-        patch.setattr(evaluator, "restore", Mock(side_effect=evaluator.OutOfMemory("the memory does not suffice")))
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="out of memory"):
+        patch.setattr(evaluator, "restore", Mock(side_effect=evaluator.OutOfMemory("out of memory")))
         run.train("name=parts")
     assert run.state("parts", 3)["validation_due"]
     run.train("name=parts", AUTO)

@@ -171,7 +171,7 @@ def test_without_memory_the_message_names_the_flag_and_the_status_is_2(bench, pa
         arguments += ["-input_dir", bench.benchmark / "LRblur/x2/sig0.8_cat.png", "-output_dir", bench.folder / "out"]
     ended = run_script(f"test/{program}.py", *arguments)
     assert ended.status == 2
-    assert "error: sig0.8_cat: the memory of cpu does not suffice for 30x40 LR pixels: refine it in tiles" in ended.err
+    assert "error: sig0.8_cat: out of memory on cpu for 30x40 LR pixels; refine in tiles" in ended.err
     assert "--tile 128" in ended.err
 
 

@@ -53,7 +53,7 @@ def test_the_log_of_a_run_begins_with_what_it_started_from(run, run_script):
     assert run_script("train/train.py", "-opt", run.opt, AUTO, "train.niter=3").status == 0
     first, second, *_ = (run.folder / "experiments/run/train_run.log").read_text().splitlines()
     assert first.endswith("2.state at iteration 2")
-    assert second.endswith("not as it was when that state was saved: train.niter: 3 (was 2)")
+    assert second.endswith("train.niter has changed since that state was saved: 3 (was 2)")
 
 
 def test_validation_restores_in_tiles_where_testing_would(run):
@@ -180,7 +180,7 @@ def test_the_estimator_and_the_rest_learn_each_without_the_other(run, setting, l
 
 
 def test_a_loss_without_a_restored_image_is_refused(run):
-    with pytest.raises(UserError, match=r"train\.losses cannot hold l1: where refine_crop is 0"):
+    with pytest.raises(UserError, match=r"train\.losses cannot contain l1: with refine_crop 0"):
         run.trainer("train.refine_crop=0")
     with pytest.raises(UserError, match=r"train\.refine_crop must not be negative"):
         run.trainer("train.refine_crop=-32")

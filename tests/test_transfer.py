@@ -206,7 +206,9 @@ def test_a_network_whose_options_name_its_grid_starts_from_the_other(tiny_networ
 def test_weights_that_are_not_what_the_options_say_are_told(tiny_network, tmp_path):
     save_checkpoint(tmp_path / "start.pth", params=tiny_network("PL_IDENet_E", scale=2).state_dict())
     options = load_options(X2, [f"network_G.setting={json.dumps(TINY)}"])
-    message = "like weights of PL_IDENet_E x2, .* PL_IDENet_E x4; .*path.pretrain_scale say that they are of .* x4"
+    message = (
+        "like weights of PL_IDENet_E x2, .* PL_IDENet_E x4; .*path.pretrain_scale say that these are weights of .* x4"
+    )
     with pytest.raises(UserError, match=message):
         load_start(tiny_network("PL_IDENet_E", scale=2), tmp_path / "start.pth", options)
 

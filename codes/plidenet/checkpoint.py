@@ -104,7 +104,7 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, 
         raise UserError(f"{path} is not a checkpoint: expected a state dict of tensors")
     odd = [key for key, value in state.items() if not _is_plain(value)]
     if odd:
-        raise UserError(f"{path} holds tensors that are no plain numbers in memory, in {some(odd)}")
+        raise UserError(f"{path} holds tensors that are not real, dense and stored in full: {some(odd)}")
     broken = [key for key, value in state.items() if value.is_floating_point() and not value.float().isfinite().all()]
     if broken:
         raise UserError(f"{path} holds values that are not finite, in {some(broken)}")

@@ -27,11 +27,13 @@ def choose_device(options: Options) -> torch.device:
     number, count = (int(os.environ.get(key, value)) for key, value in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)))
     count = max(count, number + 1)  # launchers other than torchrun may tell the number alone
     if name.startswith("cuda:") and count > 1:
-        raise UserError(f"device '{name}' cannot serve {count} processes; with device: cuda each takes its own")
+        raise UserError(f"device '{name}' cannot be shared by {count} processes; with device: cuda each takes its own")
     if name == "cuda":
         gpus = options.gpu_ids or range(count)
         if len(gpus) < count:
-            raise UserError(f"gpu_ids lists {len(gpus)} GPUs, too few for {count} processes; ~ takes them in order")
+            raise UserError(
+                f"gpu_ids lists {len(gpus)} GPUs, too few for {count} processes; gpu_ids: ~ takes GPUs in order"
+            )
         name = f"cuda:{gpus[number]}"
     try:
         device = torch.device(name)

@@ -29,7 +29,7 @@ class KernelEstimator(nn.Module):
         if num_feat < 2:
             raise ValueError(f"num_feat must be at least 2, not {num_feat}")
         if init_sigma is not None and init_sigma <= 0:
-            raise ValueError(f"the width that the kernel starts at must be positive, not {init_sigma}")
+            raise ValueError(f"init_sigma must be positive, not {init_sigma}")
         self.kernel_size = kernel_size
         c, half = num_feat, num_feat // 2
         self.encode_1 = double_conv(3, c, half)

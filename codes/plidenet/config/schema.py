@@ -166,7 +166,7 @@ class Options:
     test: Test = option(Test(), "testing")
 
     accepted: ClassVar[Mapping[str, str]] = {
-        "distortion": "super-resolution is what there is",
+        "distortion": "super-resolution is the only task",
         "pca_matrix_path": "the kernel is estimated whole, without a PCA code",
         "kernel_size": "see degradation.ksize",
         "code_length": "the kernel is estimated whole, without a PCA code",
@@ -179,20 +179,21 @@ class Options:
         require(0 < self.dist_timeout < 1e9, "dist_timeout", "must be positive, and less than 1e9")
         for key, dataset in self.datasets.items():
             known = key == "train" or key.startswith(("val", "test"))
-            require(known, f"datasets.{key}", "must be named train (there is one), val.. or test..")
+            require(known, f"datasets.{key}", "must be named train (there is only one), val* or test*")
             fits = dataset.GT_size is None or dataset.GT_size % self.scale == 0
             require(fits, f"datasets.{key}.GT_size", f"is {dataset.GT_size}, no multiple of the scale {self.scale}")
             if key == "train" and dataset.GT_size is not None:
                 self._require_crop(f"datasets.{key}.GT_size", dataset.GT_size)
             free = key == "train" or dataset.name not in RESULT_TABLES
-            require(free, f"datasets.{key}.name", f"cannot be {dataset.name}: a table of the results is called so")
+            require(free, f"datasets.{key}.name", f"cannot be {dataset.name}: a table of the results has that name")
         source = self.path.pretrain_scale
         fits = source in (None, self.scale) or (source, self.scale) == (4, 2)
         require(fits, "path.pretrain_scale", f"is {source}, but scale is {self.scale}: only 4 can be halved, to 2")
         scale = self.network_G.setting.get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
         names = [dataset.name for dataset in self.measured_sets.values()]
-        require(len(names) == len(set(names)), "datasets", "two sets of one name would overwrite each other's results")
+        unique = len(names) == len(set(names))
+        require(unique, "datasets", "has two sets of the same name, which would overwrite each other's results")
 
     def _require_crop(self, name: str, side: int) -> None:
         """InvalidOption where no training step could be done on HR crops of this size."""

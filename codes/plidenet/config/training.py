@@ -65,14 +65,14 @@ class Train:
             require(0 <= getattr(self, name) < 1, name, "must be at least 0 and less than 1")
         require(self.weight_decay_G >= 0, "weight_decay_G", "must not be negative")
         decays_all = self.optimizer == "Adam" or self.weight_decay_G == 0
-        require(decays_all, "weight_decay_G", "is Adam's, and must be 0 where train.optimizer is Muon")
+        require(decays_all, "weight_decay_G", "is for Adam only; it must be 0 with train.optimizer: Muon")
         require(0 <= self.manual_seed < 2**32, "manual_seed", "must be from 0 to 2**32 - 1")
         require(len(self.losses) > 0, "losses", "must not be empty")
         require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm", "must be positive")
         require(self.refine_crop is None or self.refine_crop >= 0, "refine_crop", "must not be negative")
         for loss in self.losses if self.refine_crop == 0 else ():
             needs_image = loss.type in ("l1", "gradient_difference")
-            require(not needs_image, "losses", f"cannot hold {loss.type}: where refine_crop is 0, nothing is restored")
+            require(not needs_image, "losses", f"cannot contain {loss.type}: with refine_crop 0, no image is restored")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         require(self.max_skips > 0, "max_skips", "must be positive")
-        require(0 < self.max_psnr_drop < 1, "max_psnr_drop", "is a part of the best PSNR: it must lie between 0 and 1")
+        require(0 < self.max_psnr_drop < 1, "max_psnr_drop", "must be a fraction of the best PSNR, between 0 and 1")
         require(0 < self.lr_factor <= 1, "lr_factor", "must be positive and at most 1")
         require(self.max_returns >= 0, "max_returns", "must not be negative")
 

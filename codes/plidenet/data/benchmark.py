@@ -93,7 +93,7 @@ def setting1(sigmas: Sequence[float], size: int) -> Setting:
     _require_odd(size)
     if size < 4 * (widest := max(sigmas)):
         needed = 2 * math.ceil(3 * widest) + 1
-        log.warning("kernels of %dx%d cut off much of width %g: --ksize %d would hold it", size, size, widest, needed)
+        log.warning("kernels of %dx%d truncate a Gaussian of width %g; use --ksize %d", size, size, widest, needed)
     kernels = isotropic_gaussian(size, torch.tensor(sigmas, dtype=torch.float64)).numpy()
 
     def blurs(name: str) -> list[Blur]:
@@ -222,7 +222,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         sized, widths = isinstance(made.get("ksize"), int), made.get("sigmas")
         wide = isinstance(widths, list) and len(widths) > 0 and all(map(_is_width, widths))
         if not sized or (made.get("setting") == 1 and not wide):
-            raise UserError(f"{path} is damaged: {scale} lacks the kernels' size or widths")
+            raise UserError(f"{path} is damaged: {scale} lacks a valid ksize or sigmas")
     return manifest
 
 

@@ -48,7 +48,7 @@ class LmdbStore:
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "data.mdb").is_file():
-            raise UserError(f"{folder} is no LMDB: it has no data.mdb")
+            raise UserError(f"{folder} is not an LMDB: it has no data.mdb")
         self.folder = folder
         self.is_dan = (folder / DAN_META).is_file()
         if self.is_dan:
@@ -56,7 +56,7 @@ class LmdbStore:
         elif (folder / BASICSR_META).is_file():
             self._shapes = _read_basicsr_meta(folder / BASICSR_META)
         else:
-            raise UserError(f"{folder} has no {DAN_META} or {BASICSR_META}: was it written to its end?")
+            raise UserError(f"{folder} has no {DAN_META} or {BASICSR_META}: was it written completely?")
         if not self._shapes:
             raise UserError(f"{folder} holds no images")
 

@@ -109,7 +109,7 @@ def build_train_loader(
     batches = RepeatingBatches(len(dataset), batch_size, seed, start, distributed.rank(), world)
     if cache != "none":
         if not isinstance(dataset, GTDataset):
-            raise UserError("data.cache serves training sets of mode GT only")
+            raise UserError("data.cache supports training sets of mode GT only")
         return PackedBatches(dataset, batches, device if cache == "gpu" else torch.device("cpu"))
     workers = worker_count(n_workers)
     return DataLoader(

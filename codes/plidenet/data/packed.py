@@ -34,8 +34,8 @@ class PackedImages:
         try:
             self.pixels = torch.empty(starts[-1], 3, dtype=torch.uint8, device=device)
         except RuntimeError as error:
-            taken = f"the images of data.cache take {3 * starts[-1] / 2**30:.1f} GiB, more than {device} has left"
-            raise UserError(f"{taken}: data.cache=none reads them as they are needed") from error
+            taken = f"data.cache needs {3 * starts[-1] / 2**30:.1f} GiB, more than is free on {device}"
+            raise UserError(f"{taken}; data.cache=none reads the images as needed") from error
         images = map_threads(store.read, store.keys, READERS)
         read = zip(images, starts, starts[1:], strict=False)
         for image, start, end in progress(read, "read all images", len(store.keys)) if is_main() else read:

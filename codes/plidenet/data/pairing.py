@@ -25,7 +25,9 @@ def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str,
     if exact != set(lr_keys):
         for key in hr_keys:
             if canonical(key) in plain:
-                raise UserError(f"the HR images {plain[canonical(key)]} and {key} cannot be told apart in pairing")
+                raise UserError(
+                    f"the HR images {plain[canonical(key)]} and {key} differ only in affixes that pairing ignores"
+                )
             plain[canonical(key)] = key
     pairs, lonely = [], []
     for key in lr_keys:

@@ -37,5 +37,7 @@ def read_setting(options: argparse.Namespace) -> "Setting":
     if options.setting2:
         return setting2(options.seed or 0, options.ksize, options.scale, options.downsample or "bicubic")
     if options.seed is not None or options.downsample is not None:
-        raise UserError("--seed and --downsample go with --setting2: widths are given, and followed by bicubic")
+        raise UserError(
+            "--seed and --downsample need --setting2; otherwise kernels are fixed and downsampling is bicubic"
+        )
     return setting1(options.sigmas or gaussian8_sigmas(options.scale), options.ksize)

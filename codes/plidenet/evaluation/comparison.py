@@ -40,7 +40,9 @@ def require_comparable(candidates: Sequence[Candidate]) -> None:
             roots = (section.dataroot_GT, section.dataroot_LQ)
             name, known = data.setdefault(section.name, (options.name, roots))
             if roots != known:
-                raise UserError(f"the set {section.name} of {options.name} is not the one of {name}: other folders")
+                raise UserError(
+                    f"the set {section.name} is not the same in {name} and {options.name}: its folders differ"
+                )
     name, times = Counter(candidate.options.results_folder.name for candidate in candidates).most_common(1)[0]
     if times > 1:
         raise UserError(f"{times} option files call their results {name}: give each a name of its own")

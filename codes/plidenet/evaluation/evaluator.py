@@ -73,7 +73,7 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         if not is_out_of_memory(error):
             raise
         height, width = lr.shape[-2:]
-        raise OutOfMemory(f"{key}: the memory of {device} does not suffice for {height}x{width} LR pixels") from error
+        raise OutOfMemory(f"{key}: out of memory on {device} for {height}x{width} LR pixels") from error
     if not finite:
         raise NotFinite(f"{key}: the network's output is not finite; its weights have diverged")
     return Restored(key, restored, None if kernel is None else kernel[0, 0].float().cpu(), seconds)

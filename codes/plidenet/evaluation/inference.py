@@ -45,11 +45,13 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         if files.setdefault(file.stem, file) != file:
             failures.append(f"{file}: {files[file.stem].name} would be restored under the same name")
     if (source.parent if single else source).resolve() == target.resolve():
-        raise UserError(f"{target} holds the images to restore, and would lose some: choose another folder for output")
+        raise UserError(f"{target} holds the input images, which could be overwritten; choose another output folder")
     share = list(files.items())[distributed.rank() :: distributed.world_size()]
     save = ImageSaver(target, options.suffix)
     if strange := save.strange(dict(share)):
-        raise UserError(f"{strange} exists, and no kernel of its restoration with it: choose another folder for output")
+        raise UserError(
+            f"{strange} exists and is not from an earlier run (it has no kernel); choose another output folder"
+        )
     device = choose_device(options)
     net = load_network(options, weights)
     if options.test.tile is None and works_in_tiles(net):

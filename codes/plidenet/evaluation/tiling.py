@@ -160,7 +160,7 @@ def advising_tiles(flags: str = "--tile 128 or --tile auto") -> Iterator[None]:
     try:
         yield
     except OutOfMemory as error:
-        raise UserError(f"{error}: refine it in tiles, or in smaller ones, with {flags}") from error
+        raise UserError(f"{error}; refine in tiles, or in smaller ones, with {flags}") from error
 
 
 def _profile(start: int, end: int, length: int, overlap: int) -> Tensor:

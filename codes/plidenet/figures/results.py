@@ -90,7 +90,7 @@ def read_scene(folders: Folders, name: str) -> Scene:
         path = folder / folders.dataset / f"{name}.png"
         restored[method] = read_image(path)
         if restored[method].shape != hr.shape:
-            raise UserError(f"{path} has not the size of its HR image in {folders.benchmark}")
+            raise UserError(f"{path} differs in size from its HR image in {folders.benchmark}")
     if tuple(folders.scale * side for side in lr.shape[:2]) != hr.shape[:2]:
         raise UserError(f"{name} in {folders.benchmark}: the HR image is not {folders.scale} times the LR image")
     scores = {"bicubic": _score(folders.bicubic, folders, name), "ours": _score(folders.ours, folders, name)}

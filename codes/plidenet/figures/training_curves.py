@@ -31,7 +31,7 @@ def read_logs(paths: Iterable[Path]) -> dict[str, Mapping[str, Curve]]:
     logs: dict[str, Mapping[str, Curve]] = {}
     for path in paths:
         if (name := run_name(path)) in logs:
-            raise UserError(f"two of the logs are of runs called {name}, and so would be their figures")
+            raise UserError(f"two of the logs are of runs called {name}: their figures would overwrite each other")
         logs[name] = read_curves(path)
     return logs
 

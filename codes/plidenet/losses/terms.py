@@ -62,7 +62,7 @@ def lr_consistency(restoration: Restoration) -> Tensor:
     The degraded image is not rounded, so that the gradient reaches the kernel.
     """
     if restoration.kernel is None:
-        raise UserError("the loss lr_consistency needs a network that estimates a kernel: give train.losses without it")
+        raise UserError("the loss lr_consistency needs a network that estimates a kernel; remove it from train.losses")
     predicted = degrade(restoration.hr, restoration.kernel, restoration.scale)
     return F.l1_loss(predicted, restoration.lr)
 

@@ -86,7 +86,7 @@ def _load(name: str, device: torch.device) -> PerceptualMetric:
     try:
         model = pyiqa.create_metric(name, device=device)
     except OSError as error:
-        raise UserError(f"test.perceptual: the weights of {name} cannot be had: {error}") from error
+        raise UserError(f"test.perceptual: the weights of {name} cannot be loaded: {error}") from error
     return PerceptualMetric(name, model.lower_better, model.metric_mode == "FR", model)
 
 

@@ -125,7 +125,7 @@ class Experiment:
         earlier = {str(name): str(value) for name, value in state["options"].items()}
         differences = describe_differences(self.options, earlier)
         for name, values in differences.items():
-            log.warning("not as it was when that state was saved: %s: %s", name, values)
+            log.warning("%s has changed since that state was saved: %s", name, values)
         if "path.pretrain_model_G" in differences:
             log.warning("the weights are those of the state: another name starts a run from path.pretrain_model_G")
         return list(differences)
@@ -144,7 +144,7 @@ def load_state(path: Path) -> dict[str, Any]:
     state = load_tensors(path)
     wrong = [name for name, kind in STATE_FIELDS.items() if name not in state or not isinstance(state[name], kind)]
     if wrong:
-        raise UserError(f"{path} is no training state: it lacks {', '.join(wrong)}, or holds something else there")
+        raise UserError(f"{path} is not a training state; missing or of the wrong type: {', '.join(wrong)}")
     return state
 
 

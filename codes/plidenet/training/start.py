@@ -42,7 +42,7 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
     try:
         found = load_checkpoint(source, path, options.path.strict_load)
     except UserError as error:
-        said = f"path.pretrain_network and path.pretrain_scale say that they are of {name} x{scale}"
+        said = f"path.pretrain_network and path.pretrain_scale say that these are weights of {name} x{scale}"
         raise UserError(f"{error}; {said}") from error
     try:
         taken = transfer(source, net)
@@ -50,7 +50,7 @@ def load_start(net: nn.Module, path: Path, options: Options) -> CheckpointInfo:
         raise UserError(f"{refusal}: {' '.join(str(error).split())}") from error
     missing = [name for name in net.state_dict() if name not in taken]
     if options.path.strict_load and missing:
-        raise UserError(f"{refusal} (path.strict_load), which do not fit or lack {some(missing)}")
+        raise UserError(f"{refusal} (path.strict_load); missing or of another shape: {some(missing)}")
     ignored = [*found.ignored, *(name for name in source.state_dict() if name not in taken)]
     return replace(found, taken=taken, ignored=ignored, missing=missing)
 
@@ -63,6 +63,4 @@ def require_crops(net: nn.Module, options: Options) -> None:
         signature(net.forward).bind("lr", "crop")
     except TypeError as error:
         name = options.network_G.which_model_G
-        raise UserError(
-            f"train.refine_crop needs a network with forward(lr, crop=None), which {name} has not"
-        ) from error
+        raise UserError(f"train.refine_crop needs forward(lr, crop=None), which {name} lacks") from error

@@ -107,11 +107,11 @@ class Trainer:
         bar = tqdm(total=self.options.train.niter, initial=(start := self.iteration), unit="it", disable=quiet)
         with logging_redirect_tqdm([logging.getLogger("plidenet")]), Interrupt() as interrupt, bar:
             try:
-                with loader_deaths_told("path.resume_state: auto goes on from the last save"):
+                with loader_deaths_told("resume from the last save with path.resume_state: auto"):
                     self._take_steps(bar, interrupt)
             except Stopped:
                 self.save()
-                log.info("stopped on request; path.resume_state: auto goes on from here")
+                log.info("stopped on request; resume with path.resume_state: auto")
             except UserError as error:  # an image is damaged, say; the steps up to there are good
                 log.warning("training ends: %s", explain(error))
                 if self.iteration > start and not isinstance(error, Diverged):
@@ -273,8 +273,8 @@ class Trainer:
             for name, part in self._parts.items():
                 if part.state_dict() and not state["weights"].get(name):
                     raise UserError(
-                        f"{path} holds no {name}, as train.ema_decay or train.precision was another: "
-                        "another name starts a new run, from its weights with path.pretrain_model_G"
+                        f"{path} holds no {name}: train.ema_decay or train.precision has changed; "
+                        "another name starts a new run, from the earlier weights with path.pretrain_model_G"
                     )
             self.load_snapshot(copy.deepcopy(state["weights"]))
             self.guard.load_state_dict(state["guard"])
@@ -288,9 +288,9 @@ class Trainer:
         self.validation_due = state["validation_due"]
         self.last_good = state["last_good"] or state["weights"]
         if self.iteration == niter and not self.validation_due:
-            log.info("that is train.niter: nothing is left to do; a larger one goes on, another name starts a new run")
+            log.info("train.niter is reached: nothing is left to do; raise it, or start a new run with another name")
         if self.best_psnr > -math.inf and (measures_anew(differences) or not self.experiment.owns(path)):
-            log.warning("validation or folder is another: the best so far, %.3f dB, counts no longer", self.best_psnr)
+            log.warning("validation or folder has changed: the best so far, %.3f dB, no longer counts", self.best_psnr)
             self.best_psnr = -math.inf
 
     def _save_weights(self, *names: str) -> None:

@@ -69,7 +69,7 @@ class Validator:
 
         samples = takewhile(lambda _: not interrupt.requested, self.loaders[name])
         try:
-            with advising_tiles("test.tile=128 or test.tile=auto, or validate on smaller ones"):
+            with advising_tiles("test.tile=128 or test.tile=auto, or validate on smaller images"):
                 results = evaluate(net, samples, self.device, measure)
         except NotFinite as error:
             log.warning("iteration %d: %s", iteration, error)

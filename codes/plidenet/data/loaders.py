@@ -8,7 +8,6 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
 import numpy as np
@@ -111,30 +110,17 @@ def build_train_loader(
         if not isinstance(dataset, GTDataset):
             raise UserError("data.cache supports training sets of mode GT only")
         return PackedBatches(dataset, batches, device if cache == "gpu" else torch.device("cpu"))
-    workers = worker_count(n_workers)
+    workers = worker_arguments(n_workers)
+    prefetch = 4 if workers else None
     return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=device.type == "cuda",
-        multiprocessing_context=loader_context() if workers else None,
-        worker_init_fn=leave_interrupts_alone,
+        dataset, batch_sampler=batches, prefetch_factor=prefetch, pin_memory=device.type == "cuda", **workers
     )
 
 
 def build_eval_loader(dataset: Dataset[dict[str, Any]], n_workers: int) -> DataLoader[dict[str, Any]]:
     """Single samples in order, without a batch axis; of several processes each takes every world_size-th."""
     share = range(distributed.rank(), len(dataset), distributed.world_size())  # type: ignore[arg-type]
-    workers = worker_count(n_workers)
-    return DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=share,
-        num_workers=workers,
-        multiprocessing_context=loader_context() if workers else None,
-        worker_init_fn=leave_interrupts_alone,
-    )
+    return DataLoader(dataset, batch_size=None, sampler=share, **worker_arguments(n_workers))
 
 
 def worker_count(n_workers: int) -> int:
@@ -143,8 +129,24 @@ def worker_count(n_workers: int) -> int:
     return min(n_workers, cpus)
 
 
+def worker_arguments(n_workers: int) -> dict[str, Any]:
+    """Arguments of a DataLoader about its worker processes: none where it has none."""
+    if not (workers := worker_count(n_workers)):
+        return {}
+    context = copy.copy(multiprocessing.get_context())
+    context.Event = UnlockedEvent  # type: ignore[assignment, method-assign]
+    return {
+        "num_workers": workers,
+        "multiprocessing_context": context,
+        "worker_init_fn": leave_interrupts_alone,
+    }
+
+
 class UnlockedEvent:
-    """A multiprocessing event without a lock: a process killed while reading it cannot leave others waiting."""
+    """A multiprocessing event without a lock: a process killed while reading it cannot leave others waiting.
+
+    With the locked one, a DataLoader whose worker was killed can wait forever when it shuts down.
+    """
 
     def __init__(self) -> None:
         self._flag = multiprocessing.RawValue("b", 0)
@@ -154,13 +156,6 @@ class UnlockedEvent:
 
     def is_set(self) -> bool:
         return self._flag.value == 1
-
-
-def loader_context() -> BaseContext:
-    """Context whose events have no lock, so that a DataLoader shuts down even if its workers were killed."""
-    context = copy.copy(multiprocessing.get_context())
-    context.Event = UnlockedEvent  # type: ignore[assignment, method-assign]
-    return context
 
 
 def leave_interrupts_alone(worker: int) -> None:

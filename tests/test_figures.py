@@ -148,7 +148,7 @@ def test_without_matplotlib_the_extra_is_named(make_figures, folder, monkeypatch
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = make_figures()
     assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "pip install '.[figures]'" in done.err
+    assert "pip install -e '.[figures]'" in done.err
     assert not (folder / "assets").exists()
 
 

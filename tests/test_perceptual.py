@@ -85,7 +85,7 @@ def test_an_image_that_a_metric_cannot_take_is_the_users_to_mend(pyiqa):
 
 def test_without_pyiqa_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyiqa", None)
-    with pytest.raises(UserError, match=r"lpips needs the package pyiqa, .* pip install '\.\[perceptual\]'"):
+    with pytest.raises(UserError, match=r"lpips needs the package pyiqa, .* pip install -e '\.\[perceptual\]'"):
         load_perceptual(["lpips"], CPU)
     assert load_perceptual([], CPU) == [], "and nothing is missed where no metric is asked for"
 

@@ -24,7 +24,7 @@ NOTE = (
     "Estimated against true kernels, mean over the images. kernel_psnr in dB with peak 1, of kernels that sum to 1; "
     "kernel_l1 the sum of absolute differences, 0 to 2; kernel_shift the distance of the centers of mass in HR pixels; "
     "lr_psnr in dB on Y, without crop, of the LR image made again from the HR image and the estimated kernel (blur, "
-    "the set's downsampling, 8 bits), where those are known; at most as if one pixel were off by one level."
+    "the set's downsampling, 8 bits), where those are known; capped at the value of one pixel that is off by one level."
 )
 
 

@@ -28,7 +28,7 @@ def require_matplotlib() -> None:
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":  # it is there, but broken: its own message helps more
             raise
-        message = "figures need the package matplotlib, which is not installed: pip install '.[figures]'"
+        message = "figures need the package matplotlib, which is not installed: pip install -e '.[figures]'"
         raise UserError(message) from error
 
 

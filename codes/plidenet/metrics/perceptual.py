@@ -97,7 +97,7 @@ def _pyiqa(name: str) -> Any:
         if error.name != "pyiqa":  # it is there, but broken: its own message helps more
             raise
         raise UserError(
-            f"test.perceptual: {name} needs the package pyiqa, which is not installed: pip install '.[perceptual]'"
+            f"test.perceptual: {name} needs the package pyiqa, which is not installed: pip install -e '.[perceptual]'"
         ) from error
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from plidenet.archs.layers import init_truncated_normal
+from plidenet.archs.layers import at_least_float32, init_truncated_normal
 from plidenet.autocast import autocast_off
 from plidenet.degradation import isotropic_gaussian
 
@@ -21,7 +21,7 @@ class KernelEstimator(nn.Module):
             paper's nearly uniform kernel, which is slow to change at first (default None: the paper's).
 
     Shapes:
-        lr (B,3,h,w) in [0,1], any h, w >= 4 -> kernel (B,1,k,k), float32, non-negative, summing to 1.
+        lr (B,3,h,w) in [0,1], any h, w >= 4 -> kernel (B,1,k,k), at least float32, non-negative, summing to 1.
     """
 
     def __init__(self, *, kernel_size: int = 21, num_feat: int = 64, init_sigma: float | None = None) -> None:
@@ -57,7 +57,7 @@ class KernelEstimator(nn.Module):
         features = self.features(x)
         with autocast_off(lr.device):  # the deconvolution would amplify rounding errors of half precision
             logits = self.to_kernel(features.to(self.to_kernel.weight.dtype).mean(dim=(2, 3)))
-        return logits.float().softmax(dim=1).view(-1, 1, self.kernel_size, self.kernel_size)
+        return at_least_float32(logits).softmax(dim=1).view(-1, 1, self.kernel_size, self.kernel_size)
 
 
 def double_conv(inputs: int, width: int, outputs: int) -> nn.Sequential:

@@ -6,6 +6,11 @@ import torch
 from torch import Tensor, nn
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision to float32; float32 and float64 as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class LayerNorm(nn.LayerNorm):
     """Layer normalization in at least float32, also under autocast, which sees to that on a GPU alone.
 
@@ -13,7 +18,7 @@ class LayerNorm(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.to(torch.promote_types(x.dtype, torch.float32)))
+        return super().forward(at_least_float32(x))
 
 
 def conv_BHWC(conv: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

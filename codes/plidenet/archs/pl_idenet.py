@@ -36,9 +36,10 @@ class PLIDENet(nn.Module):
 
     Shapes:
         lr (B,3,h,w) RGB in [0,1], any h, w >= 16 -> sr (B,3,scale*h,scale*w), not clamped, and kernel (B,1,k,k),
-        float32, non-negative, summing to 1. With `crop` (an argument of `forward`, for training), only that part is
-        refined, which takes nearly all of the computation, and sr is (B,3,side,side); estimator and deconvolution
-        still see the whole image. With side 0, only the estimator runs, and sr is (B,3,0,0).
+        non-negative, summing to 1. All are float32, or float64 after `double()`; half precision is left to autocast.
+        With `crop` (an argument of `forward`, for training), only that part is refined, which takes nearly all of the
+        computation, and sr is (B,3,side,side); estimator and deconvolution still see the whole image. With side 0, only
+        the estimator runs, and sr is (B,3,0,0).
 
     Raises:
         ValueError: an LR image smaller than 16x16 or, at HR size, than half a kernel, or impossible arguments.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plidenet.archs.bands import in_bands, sum_of_bands
-from plidenet.archs.layers import conv_BHWC
+from plidenet.archs.layers import at_least_float32, conv_BHWC
 from plidenet.autocast import autocast_off
 
 
@@ -78,7 +78,7 @@ class PromptInteraction(nn.Module):
 class DoubleLayerNorm(nn.Module):
     """Layer normalization over channels, then again with the SAME statistics, those of its input.
 
-    The released checkpoints need this. It multiplies by 1/std twice, which overflows float16: always in float32.
+    The released checkpoints need this. It multiplies by 1/std twice, which overflows float16: at least in float32.
     """
 
     def __init__(self, dim: int) -> None:
@@ -90,7 +90,7 @@ class DoubleLayerNorm(nn.Module):
         return in_bands(self._normalize, x)
 
     def _normalize(self, x: Tensor, *_: bool) -> Tensor:
-        wide = x.float()
+        wide = at_least_float32(x)
         mean = wide.mean(dim=-1, keepdim=True)
         centered = wide - mean
         scale = torch.rsqrt(centered.square().mean(dim=-1, keepdim=True) + 1e-5)
@@ -116,14 +116,14 @@ class ChannelAttention(nn.Module):
         return in_bands(partial(self._mix, attention), x, halo=1)
 
     def _products(self, x: Tensor, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Query-key products (B,heads,c,c), squared norms of queries and of keys (B,heads,c), over `rows`; float32."""
+        """Query-key products (B,heads,c,c), squared norms of queries and of keys (B,heads,c), over `rows`."""
         query, key = (pointwise_depthwise(self.qkv, self.depthwise, x, part, 3)[:, rows] for part in (0, 1))
         with autocast_off(x.device):
-            query, key = self._heads(query.float()), self._heads(key.float())
+            query, key = (self._heads(at_least_float32(part)) for part in (query, key))
             return query.transpose(-2, -1) @ key, query.square().sum(dim=-2), key.square().sum(dim=-2)
 
     def _attention(self, products: Tensor, query_squares: Tensor, key_squares: Tensor) -> Tensor:
-        """Softmax of the cosine similarities of channels, (B,heads,c,c), in float32."""
+        """Softmax of the cosine similarities of channels, (B,heads,c,c)."""
         with autocast_off(products.device):
             query_norm, key_norm = (squares.clamp(min=1e-24).sqrt() for squares in (query_squares, key_squares))
             similarity = products / query_norm[..., :, None] / key_norm[..., None, :]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.fft import irfft, irfft2, rfft, rfft2
 from torch.nn import functional as F
 
+from plidenet.archs.layers import at_least_float32
 from plidenet.autocast import autocast_off
 
 
@@ -22,7 +23,7 @@ class WienerDeconvolution(nn.Module):
     """Divide the blur out of an image, with learned regularization.
 
     Each of the N filters solves  min_x |K*x - u|^2 + exp(a_n) sum_i |g_i*x|^2  in closed form (eq. 5 of the ECCV
-    paper); the output is the mixture sum_n w_n x_n. All is computed in float32, under autocast too: half-precision
+    paper); the output is the mixture sum_n w_n x_n. It computes in float32 or float64, never in less: half-precision
     FFTs are limited to powers of two and bfloat16 has none.
 
     The blur is taken to be a convolution, as in the authors' release, although `plidenet.degradation.degrade`
@@ -37,7 +38,8 @@ class WienerDeconvolution(nn.Module):
             (default False).
 
     Shapes:
-        image (B,C,H-k+1,W-k+1), kernel (B,1,k,k) non-negative with sum 1 -> an image of the same size, float32.
+        image (B,C,H-k+1,W-k+1), kernel (B,1,k,k) non-negative with sum 1 -> an image of the same size, at
+        least float32.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class WienerDeconvolution(nn.Module):
 
     def forward(self, image: Tensor, kernel: Tensor) -> Tensor:
         with autocast_off(image.device):
-            return self._deconvolve(image.float(), kernel.float())
+            return self._deconvolve(at_least_float32(image), at_least_float32(kernel))
 
     def _deconvolve(self, image: Tensor, kernel: Tensor) -> Tensor:
         border = kernel.shape[-1] // 2

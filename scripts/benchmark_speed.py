@@ -104,7 +104,7 @@ def measure(cases: list["Case"], repeats: int, with_memory: bool) -> list["Resul
     """Memory first, while this process is small; then everything in turns."""
     import torch
     from plidenet.complexity import count
-    from plidenet.evaluation.memory import is_out_of_memory
+    from plidenet.memory import is_out_of_memory
     from plidenet.speed.cases import prepare
     from plidenet.speed.memory import peak_memory
     from plidenet.speed.report import Result

@@ -187,7 +187,7 @@ def test_a_damaged_manifest_is_refused_before_work_starts(refused, here, monkeyp
         ("scale=5", ".yml: scale must be one of 2, 3, 4, not 5"),
         ("network_G.which_model_G=PL_IDENt", "unknown network 'PL_IDENt'; did you mean 'PL_IDENet'?"),
         ("network_G.setting.embed_dims=8", "no argument 'embed_dims'; did you mean 'embed_dim'?"),
-        ("device=gpu", "device 'gpu' cannot be used"),
+        ("device=gpu", "device must be auto, cpu, cuda or cuda:N"),
         ("path.pretrain_model_G=HR/0.png", "0.png cannot be read as a checkpoint"),
         ("path.pretrain_model_G=none.pth", "no checkpoint at"),
         ("network_G.setting.embed_dim=16", "weights.pth does not fit the network"),

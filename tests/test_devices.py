@@ -125,3 +125,9 @@ def test_every_process_takes_its_gpu(chosen, setting, process, device):
 def test_processes_do_not_share_a_gpu(chosen, setting, reason):
     with pytest.raises(UserError, match=reason):
         chosen(setting, 0, 2)
+
+
+def test_more_gpus_than_processes_are_told_once(chosen, caplog):
+    for _ in range(2):
+        assert chosen("gpu_ids=[2,3]") == "cuda:2"
+    assert caplog.messages == ["gpu_ids: 1 of 2 GPUs are used; torchrun --nproc_per_node=2 uses all"]

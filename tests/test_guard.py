@@ -6,7 +6,7 @@ import pytest
 import torch
 from plidenet.config.training import Guard
 from plidenet.errors import UserError
-from plidenet.evaluation.evaluator import OutOfMemory
+from plidenet.memory import OutOfMemory
 from plidenet.training import Trainer, validation
 from plidenet.training.guard import DivergenceGuard
 from training_setup import AUTO, Run, assert_identical, crash_before, validate_with

@@ -87,7 +87,7 @@ def test_ones_own_image_in_the_output_folder_is_not_replaced(write_options, run_
     command = ["test/inference.py", "-opt", file, "-output_dir", tmp_path / "out", "-input_dir"]
     ended = run_script(*command, photographs[0])
     assert (ended.status, [path.name for path in (tmp_path / "out").iterdir()]) == (2, ["gray.png"])
-    assert "out/gray.png exists and is not from an earlier run (it has no kernel)" in ended.err
+    assert "out/gray.png exists, and no kernel tells that it is an earlier result" in ended.err
     for _ in range(2):  # what an earlier call restored is replaced
         assert run_script(*command, photographs[0] / "rgb.png").status == 0
     assert (tmp_path / "out/gray.png").read_bytes() == before

@@ -35,6 +35,18 @@ def test_images_that_do_not_fit_into_the_memory_are_told_how_much_they_take():
         PackedImages(Endless(), torch.device("cpu"))
 
 
+def test_images_are_not_begun_to_be_read_where_the_free_memory_will_not_hold_them(monkeypatch):
+    class Large:
+        keys = ("a",)
+
+        def size(self, key):
+            return 2**10, 2**10
+
+    monkeypatch.setattr("plidenet.data.packed.free_memory", lambda device: 3 * 2**20 - 1)
+    with pytest.raises(UserError, match=r"needs 0\.0 GiB, more than is free on cpu"):
+        PackedImages(Large(), torch.device("cpu"))
+
+
 @pytest.mark.timeout(60)
 def test_a_worker_killed_at_any_moment_leaves_nobody_waiting(monkeypatch):
     def killed_with_the_lock(event):

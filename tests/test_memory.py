@@ -3,11 +3,10 @@
 import pytest
 import torch
 from conftest import TINY
-from plidenet import build_network
-from plidenet.evaluation import memory
-from plidenet.evaluation.evaluator import OutOfMemory, restore
-from plidenet.evaluation.memory import is_out_of_memory
+from plidenet import build_network, memory
+from plidenet.evaluation.evaluator import restore
 from plidenet.evaluation.tiling import Tiled
+from plidenet.memory import OutOfMemory, is_out_of_memory
 from torch import nn
 
 CPU = torch.device("cpu")
@@ -22,6 +21,8 @@ def test_the_limit_of_a_container_bounds_the_free_memory(tmp_path, monkeypatch):
     (tmp_path / "memory.current").write_text("400\n")
     (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 50\nactive_file 60\n")
     assert memory.free_memory(CPU) == 650, "what is kept of files is given up"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert memory.free_memory(CPU) == 325, "another process takes as much"
 
 
 @pytest.mark.parametrize(

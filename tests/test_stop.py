@@ -5,10 +5,12 @@ import signal
 from unittest.mock import Mock
 
 import pytest
+import torch
 import yaml
 from plidenet import distributed
 from plidenet.errors import UserError
 from plidenet.evaluation import evaluator
+from plidenet.memory import OutOfMemory
 from plidenet.training import Trainer
 from plidenet.training.interrupt import NOTICE, Interrupt, Stopped
 from training_setup import AUTO, Run, assert_same_end, crash_before
@@ -121,11 +123,17 @@ def test_a_validation_killed_before_its_save_is_recorded_once(run, monkeypatch):
 def test_a_validation_that_cannot_be_done_leaves_a_state_before_it_to_go_on_from(run, monkeypatch):
     run.train("name=whole")
     with monkeypatch.context() as patch, pytest.raises(UserError, match="out of memory"):
-        patch.setattr(evaluator, "restore", Mock(side_effect=evaluator.OutOfMemory("out of memory")))
+        patch.setattr(evaluator, "restore", Mock(side_effect=OutOfMemory("out of memory")))
         run.train("name=parts")
     assert run.state("parts", 3)["validation_due"]
     run.train("name=parts", AUTO)
     assert_same_end(run, "whole", "parts")
+
+
+def test_memory_that_does_not_suffice_for_a_step_is_told_with_what_saves_some(run, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"out of memory on cpu; train\.accumulate, "):
+        patch.setattr(Trainer, "train_step", Mock(side_effect=torch.cuda.OutOfMemoryError("full")))
+        run.train()
 
 
 def test_a_damaged_image_costs_no_step(run, caplog):

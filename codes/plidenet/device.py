@@ -1,14 +1,18 @@
 """Choice of the device, TF32, and conversion between uint8 and float images."""
 
-import os
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
 
+from plidenet import distributed
 from plidenet.config import Options
 from plidenet.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def choose_device(options: Options) -> torch.device:
@@ -24,8 +28,7 @@ def choose_device(options: Options) -> torch.device:
     name = options.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    number, count = (int(os.environ.get(key, value)) for key, value in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)))
-    count = max(count, number + 1)  # launchers other than torchrun may tell the number alone
+    number, count = distributed.place_on_machine()
     if name.startswith("cuda:") and count > 1:
         raise UserError(f"device '{name}' cannot be shared by {count} processes; with device: cuda each takes its own")
     if name == "cuda":
@@ -34,6 +37,8 @@ def choose_device(options: Options) -> torch.device:
             raise UserError(
                 f"gpu_ids lists {len(gpus)} GPUs, too few for {count} processes; gpu_ids: ~ takes GPUs in order"
             )
+        if len(gpus) > count:
+            _warn(f"gpu_ids: {count} of {len(gpus)} GPUs are used; torchrun --nproc_per_node={len(gpus)} uses all")
         name = f"cuda:{gpus[number]}"
     try:
         device = torch.device(name)
@@ -44,6 +49,12 @@ def choose_device(options: Options) -> torch.device:
         torch.cuda.set_device(device)
     set_tf32(False)
     return device
+
+
+@cache
+def _warn(sentence: str) -> None:
+    """Log a warning once, however often a program chooses its device."""
+    log.warning(sentence)
 
 
 @contextmanager

@@ -49,6 +49,12 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def place_on_machine() -> tuple[int, int]:
+    """Number of this process, from 0, among those on this machine, and how many these are."""
+    number, count = (int(os.environ.get(key, value)) for key, value in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)))
+    return number, max(count, number + 1)  # launchers other than torchrun may tell the number alone
+
+
 def is_main() -> bool:
     """Whether this is rank 0, which logs and writes shared files."""
     return rank() == 0

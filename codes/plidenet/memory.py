@@ -1,11 +1,14 @@
-"""How much memory work takes, and how much there is."""
+"""How much memory work takes, how much there is, and its end, told in one sentence."""
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+
+from plidenet import distributed
+from plidenet.errors import UserError
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 CGROUP, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -20,6 +23,10 @@ SAID = (  # by torch's allocator on a CPU, by cuFFT, by cuBLAS and cuDNN, and by
     "CUDA error: out of memory",
 )
 RESET_PEAK = "5"  # see proc(5)
+
+
+class OutOfMemory(UserError):
+    """There is less memory than is needed."""
 
 
 class PeakMemory:
@@ -63,18 +70,35 @@ class PeakMemory:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be taken; None on a CPU anywhere but on Linux."""
+    """Bytes that this process can still take; None on a CPU anywhere but on Linux.
+
+    The memory of a CPU is divided evenly among the processes that torchrun has started on this machine.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     free_now = _bytes(Path("/proc/meminfo"), "MemAvailable")
     limit = _cgroup_room()
-    return free_now if free_now is None or limit is None else min(free_now, limit)
+    if free_now is None:
+        return None
+    _, processes = distributed.place_on_machine()
+    return min(free_now, free_now if limit is None else limit) // processes
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error of torch or Python says that memory ran out, on a GPU or a CPU."""
     return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or any(said in str(error) for said in SAID)
+
+
+@contextmanager
+def out_of_memory_told(sentence: str) -> Iterator[None]:
+    """Raise OutOfMemory with this sentence where memory runs out."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(sentence) from error
 
 
 def _cgroup_room() -> int | None:

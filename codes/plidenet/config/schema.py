@@ -4,6 +4,7 @@ The field names are those of DAN's option files. `accepted` lists fields of such
 meaning here, with the reason; anything else unknown is an error (see `plidenet.config.reader`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +174,7 @@ class Options:
     }
 
     def __post_init__(self) -> None:
+        require(bool(re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device)), "device", "must be auto, cpu, cuda or cuda:N")
         require_folder_name(self.name)
         require(self.suffix is None or is_file_name(self.suffix), "suffix", "must be a plain part of a file name")
         require(self.crop_border is None or self.crop_border >= 0, "crop_border", "must not be negative")

@@ -10,7 +10,7 @@ from plidenet.data.augment import Placement
 from plidenet.data.parallel import map_threads
 from plidenet.data.stores import Store
 from plidenet.distributed import is_main
-from plidenet.errors import UserError
+from plidenet.memory import OutOfMemory, free_memory, out_of_memory_told
 
 READERS = 8  # threads: decoding takes longer than all else before the first step
 
@@ -23,7 +23,7 @@ class PackedImages:
         device: where they are kept: three bytes a pixel.
 
     Raises:
-        UserError: they do not fit.
+        OutOfMemory: they do not fit.
     """
 
     def __init__(self, store: Store, device: torch.device) -> None:
@@ -31,11 +31,13 @@ class PackedImages:
         self.starts = starts = [0]
         for height, width in self.sizes:
             starts.append(starts[-1] + height * width)
-        try:
+        taken = f"data.cache needs {3 * starts[-1] / 2**30:.1f} GiB, more than is free on {device}"
+        told = f"{taken}; data.cache=none reads the images as needed"
+        free = free_memory(device)  # asked first: a CPU's memory is promised in full, and runs out when it is filled
+        if free is not None and 3 * starts[-1] > free:
+            raise OutOfMemory(told)
+        with out_of_memory_told(told):
             self.pixels = torch.empty(starts[-1], 3, dtype=torch.uint8, device=device)
-        except RuntimeError as error:
-            taken = f"data.cache needs {3 * starts[-1] / 2**30:.1f} GiB, more than is free on {device}"
-            raise UserError(f"{taken}; data.cache=none reads the images as needed") from error
         images = map_threads(store.read, store.keys, READERS)
         read = zip(images, starts, starts[1:], strict=False)
         for image, start, end in progress(read, "read all images", len(store.keys)) if is_main() else read:

@@ -13,7 +13,7 @@ from plidenet import distributed
 from plidenet.cli import explain
 from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
-from plidenet.evaluation.memory import is_out_of_memory
+from plidenet.memory import out_of_memory_told
 from plidenet.metrics import Score, score
 
 log = logging.getLogger(__name__)
@@ -22,10 +22,6 @@ T = TypeVar("T")
 
 class NotFinite(UserError):
     """The network's output is not finite."""
-
-
-class OutOfMemory(UserError):
-    """An image is too large for the memory that there is."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +56,17 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         NotFinite: the output is not finite, as with diverged weights.
         OutOfMemory: the image is too large.
     """
+    height, width = lr.shape[-2:]
     try:
-        image = to_float(lr[None], device)
-        start = _now(device)
-        sr, kernel = net(image)
-        seconds = _now(device) - start
-        finite = bool(sr.isfinite().all())
-        restored = to_uint8(sr[0])
+        with out_of_memory_told(f"{key}: out of memory on {device} for {height}x{width} LR pixels"):
+            image = to_float(lr[None], device)
+            start = _now(device)
+            sr, kernel = net(image)
+            seconds = _now(device) - start
+            finite = bool(sr.isfinite().all())
+            restored = to_uint8(sr[0])
     except ValueError as error:
         raise UserError(f"{key}: {error}") from error
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        height, width = lr.shape[-2:]
-        raise OutOfMemory(f"{key}: out of memory on {device} for {height}x{width} LR pixels") from error
     if not finite:
         raise NotFinite(f"{key}: the network's output is not finite; its weights have diverged")
     return Restored(key, restored, None if kernel is None else kernel[0, 0].float().cpu(), seconds)

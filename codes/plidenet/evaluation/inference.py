@@ -50,7 +50,7 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
     save = ImageSaver(target, options.suffix)
     if strange := save.strange(dict(share)):
         raise UserError(
-            f"{strange} exists and is not from an earlier run (it has no kernel); choose another output folder"
+            f"{strange} exists, and no kernel tells that it is an earlier result; choose another output folder"
         )
     device = choose_device(options)
     net = load_network(options, weights)

@@ -37,7 +37,7 @@ class Cost:
         parameters: number of parameters.
         multiply_adds: for an LR image of 64x64 pixels; with a self-ensemble, for all its orientations.
         seconds: median time of the network alone over all images.
-        peak_memory: in bytes, see `plidenet.evaluation.memory.PeakMemory`; of several processes the greatest.
+        peak_memory: in bytes, see `plidenet.memory.PeakMemory`; of several processes the greatest.
         device: what time and memory were measured on.
     """
 

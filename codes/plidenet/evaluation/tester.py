@@ -19,11 +19,11 @@ from plidenet.evaluation.ensemble import ORIENTATIONS
 from plidenet.evaluation.evaluator import Restored, evaluate, score_restored
 from plidenet.evaluation.kernels import pair_kernels
 from plidenet.evaluation.measurement import Cost, ImageResult, MeasuredSet, Measurement
-from plidenet.evaluation.memory import PeakMemory
 from plidenet.evaluation.report import write_report, write_set
 from plidenet.evaluation.saving import ImageSaver
 from plidenet.evaluation.tables import clear_tables
 from plidenet.evaluation.tiling import Tiled, advising_tiles
+from plidenet.memory import PeakMemory
 from plidenet.metrics import perceptual
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,7 @@ from plidenet.archs.refinement import Refinement
 from plidenet.archs.upsampler import Upsampler
 from plidenet.config.schema import Test
 from plidenet.errors import UserError
-from plidenet.evaluation.evaluator import OutOfMemory
-from plidenet.evaluation.memory import PeakMemory, free_memory
+from plidenet.memory import OutOfMemory, PeakMemory, free_memory
 
 PROBE = 128  # side of the image that tells how much memory a pixel takes, in pixels of the refinement's grid
 FRACTION = 0.6  # of the free memory that a tile may take

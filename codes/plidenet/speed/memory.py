@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from plidenet.evaluation.memory import PeakMemory, is_out_of_memory
+from plidenet.memory import PeakMemory, is_out_of_memory
 from plidenet.speed.cases import Case, prepare
 
 OUT_OF_MEMORY = 12  # the exit status that says so; ENOMEM

@@ -20,14 +20,15 @@ from plidenet.checkpoint import add_filter_scale, save_checkpoint
 from plidenet.cli import explain
 from plidenet.config import Options, describe_changes
 from plidenet.crop import random_crop
-from plidenet.data.loaders import loader_deaths_told
 from plidenet.device import choose_device, tf32, to_float
 from plidenet.errors import UserError
 from plidenet.evaluation.tiling import in_tiles
 from plidenet.losses import Restoration, build_losses, total_loss
+from plidenet.memory import OutOfMemory
 from plidenet.training.degrader import RandomDegrader
 from plidenet.training.ema import build_ema
 from plidenet.training.experiment import Experiment
+from plidenet.training.failures import failures_told
 from plidenet.training.guard import Diverged, DivergenceGuard
 from plidenet.training.interrupt import Interrupt, Stopped
 from plidenet.training.optimizer import build_optimizer
@@ -107,14 +108,14 @@ class Trainer:
         bar = tqdm(total=self.options.train.niter, initial=(start := self.iteration), unit="it", disable=quiet)
         with logging_redirect_tqdm([logging.getLogger("plidenet")]), Interrupt() as interrupt, bar:
             try:
-                with loader_deaths_told("resume from the last save with path.resume_state: auto"):
+                with failures_told(self.device):
                     self._take_steps(bar, interrupt)
             except Stopped:
                 self.save()
                 log.info("stopped on request; resume with path.resume_state: auto")
             except UserError as error:  # an image is damaged, say; the steps up to there are good
                 log.warning("training ends: %s", explain(error))
-                if self.iteration > start and not isinstance(error, Diverged):
+                if self.iteration > start and not isinstance(error, Diverged | OutOfMemory):
                     self.save()
                 raise
         if distributed.is_main():
@@ -280,8 +281,7 @@ class Trainer:
             self.guard.load_state_dict(state["guard"])
             self.stretch.load_state_dict(state["stretch"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(f"{path} does not fit this network; another name starts a new run: {reason}") from error
+            raise UserError(f"{path} does not fit this network; another name starts a new run: {error}") from error
         if state["iteration"] > (niter := self.options.train.niter):
             raise UserError(f"{path} is of iteration {state['iteration']}, beyond train.niter: {niter}")
         self.iteration, self.best_psnr = state["iteration"], state["best_psnr"]

@@ -1,7 +1,7 @@
 """Every part of the network against its plain transcription (plain_network.py), and what each part promises.
 
 The plain transcription runs in float64. The package agrees to 1e-5 of the largest value in float32; in float64
-every part agrees to 1e-10 (their guards against 0/0 differ by as much), and the whole network to 1e-8.
+every part agrees to 1e-10 (two guards against 0/0 differ by as much), and the whole network to 1e-8.
 """
 
 import math

@@ -16,7 +16,7 @@ def failures_told(device: torch.device) -> Iterator[None]:
     Args:
         device: what this process computes on.
     """
-    less = "train.accumulate, train.precision: bf16 and network_G.setting.checkpoint save memory, as do smaller batches"
-    told = f"out of memory on {device}; {less} and crops"
-    with loader_deaths_told("resume from the last save with path.resume_state: auto"), out_of_memory_told(told):
+    saving = "train.accumulate, train.precision: bf16, network_G.setting.checkpoint and smaller batches save some"
+    dead = "resume from the last save with path.resume_state: auto"
+    with loader_deaths_told(dead), out_of_memory_told(f"out of memory on {device}; {saving}"):
         yield

@@ -130,10 +130,18 @@ def test_a_validation_that_cannot_be_done_leaves_a_state_before_it_to_go_on_from
     assert_same_end(run, "whole", "parts")
 
 
-def test_memory_that_does_not_suffice_for_a_step_is_told_with_what_saves_some(run, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"out of memory on cpu; train\.accumulate, "):
-        patch.setattr(Trainer, "train_step", Mock(side_effect=torch.cuda.OutOfMemoryError("full")))
-        run.train()
+def test_memory_that_does_not_suffice_for_a_step_is_told_with_what_saves_some_and_nothing_is_saved(run, monkeypatch):
+    step = Trainer.train_step
+
+    def full(self, *arguments):
+        if self.iteration == 1:
+            raise torch.cuda.OutOfMemoryError("full")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "train_step", full)
+    with pytest.raises(UserError, match=r"out of memory on cpu; train\.accumulate, "):
+        run.train("logger.save_checkpoint_freq=100")
+    assert not list((run.folder / "experiments/run").glob("training_states/*"))
 
 
 def test_a_damaged_image_costs_no_step(run, caplog):

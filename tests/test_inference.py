@@ -74,8 +74,9 @@ def test_images_of_every_format_are_restored(write_options, run_script, tmp_path
 
 def test_a_single_image_is_restored(write_options, run_script, tmp_path, photographs):
     arguments = ["-input_dir", photographs[0] / "photo.JPG", "-output_dir", tmp_path / "out"]
-    ended = run_script("test/inference.py", "-opt", write_options(), *arguments)
-    assert ended.status == 0, ended.err
+    for _ in range(2):  # and again, in place of the earlier result
+        ended = run_script("test/inference.py", "-opt", write_options(), *arguments)
+        assert ended.status == 0, ended.err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo.png"]
 
 
@@ -87,7 +88,7 @@ def test_ones_own_image_in_the_output_folder_is_not_replaced(write_options, run_
     command = ["test/inference.py", "-opt", file, "-output_dir", tmp_path / "out", "-input_dir"]
     ended = run_script(*command, photographs[0])
     assert (ended.status, [path.name for path in (tmp_path / "out").iterdir()]) == (2, ["gray.png"])
-    assert "out/gray.png exists, and no kernel tells that it is an earlier result" in ended.err
+    assert "out/gray.png exists, and was not restored by this program" in ended.err
     for _ in range(2):  # what an earlier call restored is replaced
         assert run_script(*command, photographs[0] / "rgb.png").status == 0
     assert (tmp_path / "out/gray.png").read_bytes() == before

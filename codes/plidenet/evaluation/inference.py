@@ -33,9 +33,9 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         weights: instead of the option file's.
 
     Raises:
-        UserError: missing weights or images; `target` is the images' folder, or holds a file to be replaced without the
-            estimated kernel that an earlier call would have left; or, when all others are restored, images that are
-            unreadable, too small, too large or of one name.
+        UserError: missing weights or images; `target` is the images' folder, or holds a file to be replaced that no
+            earlier call restored; or, when all others are restored, images that are unreadable, too small, too large or
+            of one name.
     """
     single = source.is_file()
     paths = [source] if single else list_images(source)
@@ -49,9 +49,7 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
     share = list(files.items())[distributed.rank() :: distributed.world_size()]
     save = ImageSaver(target, options.suffix)
     if strange := save.strange(dict(share)):
-        raise UserError(
-            f"{strange} exists, and no kernel tells that it is an earlier result; choose another output folder"
-        )
+        raise UserError(f"{strange} exists, and was not restored by this program; choose another output folder")
     device = choose_device(options)
     net = load_network(options, weights)
     if options.test.tile is None and works_in_tiles(net):

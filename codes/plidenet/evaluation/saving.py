@@ -1,20 +1,25 @@
 """Restored images and estimated kernels on disk."""
 
+import struct
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
-from plidenet.data.images import write_image
+from plidenet.data.images import encode_image, write_image
 from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import Restored
 from plidenet.evaluation.figures import draw_kernel
-from plidenet.files import is_file_name
+from plidenet.files import is_file_name, replacing
+
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+SOFTWARE = b"tEXtSoftware\0plidenet"  # a PNG's line about the program that made it
 
 
 class ImageSaver:
-    """Writes restored images and their estimated kernels.
+    """Writes restored images, signed as this program's, and their estimated kernels.
 
     Args:
         folder: where the images go; kernels go to its subfolder `kernels`.
@@ -35,12 +40,12 @@ class ImageSaver:
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, kernel)
             write_image(file.with_suffix(".png"), draw_kernel(kernel))
-        write_image(path, restored.image.permute(1, 2, 0).cpu().numpy())
+        with replacing(path) as temporary:
+            temporary.write_bytes(_signed(encode_image(restored.image.permute(1, 2, 0).cpu().numpy())))
 
     def strange(self, keys: Iterable[str]) -> Path | None:
-        """The first file that would be replaced although no estimated kernel marks it as an earlier call's."""
-        paths = {key: self._named(key) for key in keys}
-        return next((path for key, path in paths.items() if path.exists() and not self._kernel(key).exists()), None)
+        """The first file that would be replaced although it is not signed as an earlier call's."""
+        return next((path for path in map(self._named, keys) if path.exists() and not _is_signed(path)), None)
 
     def _path(self, key: str) -> Path:
         if not is_file_name(key):
@@ -56,3 +61,18 @@ class ImageSaver:
 
     def _kernel(self, key: str) -> Path:
         return self.folder / "kernels" / f"{key}.npy"
+
+
+def _signed(png: bytes) -> bytes:
+    return png.removesuffix(PNG_END) + _signature()
+
+
+def _is_signed(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - len(_signature()), 0))
+        return file.read() == _signature()
+
+
+def _signature() -> bytes:
+    """How a signed PNG ends."""
+    return struct.pack(">I", len(SOFTWARE) - 4) + SOFTWARE + struct.pack(">I", crc32(SOFTWARE)) + PNG_END

@@ -55,6 +55,20 @@ def doubles(rng, *shape):
 # Limits
 
 
+@pytest.mark.parametrize("measure", [psnr, ssim, score])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, np.float32])
+def test_floats_of_0_to_1_are_not_taken_for_images_of_0_to_255(measure, kind):
+    levels = np.random.default_rng(0).integers(0, 2, (3, 16, 16)).astype(np.uint8)
+    image = (
+        torch.from_numpy(levels).to(kind) if isinstance(kind, torch.dtype) else levels.transpose(1, 2, 0).astype(kind)
+    )
+    with pytest.raises(ValueError, match="no value above 1: psnr, ssim and score take"):
+        measure(image / 2, image, crop_border=0)
+    measure(255 * image / 2, 255 * image, crop_border=0)
+    measure(0 * image, 0 * image, crop_border=0)
+    measure(torch.from_numpy(levels), torch.from_numpy(levels), crop_border=0)  # a dark image of a file
+
+
 @pytest.mark.parametrize("image", IMAGES)
 @pytest.mark.parametrize("name", ["PL_IDENet", "PL_IDENet_E", "Bicubic"])
 def test_extreme_images_are_restored_to_finite_ones(tiny_network, name, image):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from plidenet.config.fields import InvalidOption
 from plidenet.config.parsing import MAX_CHARACTERS, Written, parse
+from plidenet.config.parts import load_parts
 from plidenet.config.schema import Options
 from plidenet.errors import UserError
 from plidenet.names import nearest, suggest
@@ -32,7 +33,7 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
             under `datasets`, in the file as well.
 
     Returns:
-        the options, frozen all the way down.
+        the options, frozen all the way down. The Python files that `parts` names have been read.
 
     Raises:
         UserError: the file cannot be read, a field is unknown (with the nearest known name), of a wrong type, or does
@@ -54,7 +55,9 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
         raise UserError(f"{file} holds no options")
     for assignment in overrides:
         _override(content, assignment)
-    return _Reader(file, _project_root(file.resolve().parent)).section(Options, content, "")
+    options = _Reader(file, _project_root(file.resolve().parent)).section(Options, content, "")
+    load_parts(options.parts)
+    return options
 
 
 def describe_changes(options: Any, prefix: str = "") -> dict[str, str]:

@@ -154,6 +154,7 @@ class Options:
         None, "the GPU of each process on a machine (torchrun starts them); ~: in order"
     )
     crop_border: int | None = option(None, "pixels cut from each side before measuring; ~ means the scale")
+    parts: tuple[Path, ...] = option((), "Python files with networks and losses of one's own, read first")
     use_tb_logger: bool = option(True, "write TensorBoard logs in training")
     dist_timeout: float = option(1800, "seconds that a process waits for the others before it fails")
     degradation: Degradation = option(Degradation(), "the degradation of training")

@@ -1,0 +1,25 @@
+"""Networks and losses of one's own, from Python files that an option file names."""
+
+import sys
+from collections.abc import Iterable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from plidenet.errors import UserError
+
+
+def load_parts(files: Iterable[Path]) -> None:
+    """Run Python files, each once in a process; they register what is in them.
+
+    Raises:
+        UserError: a file is missing or does not end in .py. What goes wrong within a file passes through.
+    """
+    for file in map(Path.resolve, files):
+        name = f"plidenet_parts:{file}"
+        if name in sys.modules:
+            continue
+        spec = spec_from_file_location(name, file)
+        if not file.is_file() or spec is None or spec.loader is None:
+            raise UserError(f"{file} is not a Python file (parts)")
+        sys.modules[name] = module = module_from_spec(spec)
+        spec.loader.exec_module(module)

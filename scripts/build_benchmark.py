@@ -3,9 +3,11 @@
 
 Setting 1 (the default) is Gaussian8. --setting2 draws one noisy anisotropic Gaussian for every image, 0.6 to 5 HR
 pixels wide, and downsamples by MATLAB's bicubic, as in training. DIV2KRK differs: it keeps every scale-th pixel of the
-blurred image (--downsample direct), and its kernels are 11x11 at x2 (--ksize 11), applied twice at x4.
+blurred image (--downsample direct), and its kernels are 11x11 at x2 (--ksize 11), applied twice at x4. --kernels takes
+those of a folder, each for every image.
 
-Everything goes to <save>/<name>/setting1, setting2 or setting2_direct, where several scales live beside each other.
+Everything goes to <save>/<name>/setting1, setting2 or own_kernels, with _direct after --downsample direct; several
+scales live there beside each other.
 What is printed belongs under `datasets:` of a test option file, where every section has a name of its own: --section
 test2 for a second set.
 """
@@ -37,7 +39,7 @@ def main() -> None:
     if not is_file_name(options.name):
         raise UserError(f"--name {options.name} cannot be the name of a folder")
     setting = read_setting(options)
-    folder = "setting2" if options.setting2 else "setting1"
+    folder = "own_kernels" if options.kernels else "setting2" if options.setting2 else "setting1"
     if setting.downsample == "direct":
         folder += "_direct"
     save = options.save / options.name / folder

@@ -2,8 +2,9 @@
 """Make a blind benchmark from a folder of HR images: blur with known kernels, downsample, round to 8 bits.
 
 Setting 1 (the default) uses each of several isotropic Gaussians on every image, by default the eight of the Gaussian8
-benchmark; --setting2 draws one noisy anisotropic Gaussian for every image, 0.6 to 5 HR pixels wide, and downsamples
-by bicubic or, with --downsample direct, by keeping every scale-th pixel. For scale 4 this writes below --save:
+benchmark; --setting2 draws one noisy anisotropic Gaussian for every image, 0.6 to 5 HR pixels wide; --kernels uses each
+of a folder on every image. Downsampling is bicubic or, for the last two, with --downsample direct, keeps every scale-th
+pixel. For scale 4 this writes below --save:
 
   HR/x4          the HR images, cut to multiples of the scale
   LRblur/x4      blurred and downsampled: what a blind network gets

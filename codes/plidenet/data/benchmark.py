@@ -26,6 +26,7 @@ import torch
 import plidenet
 from plidenet.cli import progress
 from plidenet.data.images import named_images, read_image, write_image
+from plidenet.data.kernels import kernel_files, read_kernel
 from plidenet.data.lmdb_store import require_keys, write_lmdb
 from plidenet.degradation import (
     Downsampling,
@@ -135,6 +136,25 @@ def setting2(seed: int, size: int, scale: int, downsample: Downsampling = "bicub
     return Setting(blurs, description, downsample)
 
 
+def own_kernels(folder: Path, downsample: Downsampling = "bicubic") -> Setting:
+    """Every image with each kernel of a folder; pairs are called <kernel>_<image>.
+
+    Args:
+        folder: of .npy files, each of one kernel (k,k), k odd, centered on its central tap; see `degrade`.
+        downsample: "bicubic" (default) or "direct".
+
+    Raises:
+        UserError: there are none, or a file holds none.
+    """
+    kernels = {path.stem: read_kernel(path).astype(np.float64) for path in kernel_files(folder)}
+
+    def blurs(name: str) -> list[Blur]:
+        return [Blur(f"{label}_{name}", kernel, {}) for label, kernel in kernels.items()]
+
+    description = {"setting": "own", "ksize": max(map(len, kernels.values())), "downsample": downsample}
+    return Setting(blurs, description, downsample)
+
+
 def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, lmdb: str | None = None) -> dict[str, Path]:
     """Make HR, LRblur, Bic, kernel and the manifest from a folder of HR images, and LMDBs of HR and LRblur.
 
@@ -142,7 +162,7 @@ def build_benchmark(source: Path, save: Path, scale: int, setting: Setting, lmdb
         source: folder of HR images.
         save: where everything goes, e.g. datasets/Set5/setting1.
         scale: HR size / LR size.
-        setting: from `setting1` or `setting2`.
+        setting: from `setting1`, `setting2` or `own_kernels`.
         lmdb: format of the LMDBs, "dan" or "basicsr"; None (default) leaves them out.
 
     Returns:
@@ -251,10 +271,12 @@ def _write_blurred(source: Path, folder: Path, scale: int, setting: Setting) -> 
         hr = read_cropped(path, scale, radius)
         bicubic = imresize(hr, 1 / scale)
         for blur in setting.blurs(name):
+            if (kernel := kernels / f"{blur.name}.npy").exists():
+                raise UserError(f"two pairs would be called {blur.name}: rename an image or a kernel")
             _write_png(folder, "HR", scale, blur.name, hr)
             _write_png(folder, "LRblur", scale, blur.name, degrade_image(hr, blur.kernel, scale, setting.downsample))
             _write_png(folder, "Bic", scale, blur.name, bicubic)
-            np.save(kernels / f"{blur.name}.npy", blur.kernel.astype(np.float32))
+            np.save(kernel, blur.kernel.astype(np.float32))
             sizes = {"hr_size": hr.shape[:2], "lr_size": bicubic.shape[:2]}
             entries.append({"name": blur.name, "source": path.name, "kernel": blur.parameters, **sizes})
     return {"plidenet": plidenet.__version__, "scale": scale, **setting.description, "images": entries}

@@ -58,8 +58,9 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
     made = read_manifest(folder).get(f"x{scale}")
     if made and made.get("setting") == 1:
         return _isotropic(made["sigmas"], made["ksize"], f"says {MANIFEST}", scale)
-    if made and made.get("setting") == 2:
-        kernels = f"random anisotropic Gaussian kernels {made['ksize']}x{made['ksize']} (says {MANIFEST})"
+    if made and "setting" in made:
+        kind = "random anisotropic Gaussian kernels" if made.get("setting") == 2 else "given kernels, the largest"
+        kernels = f"{kind} {made['ksize']}x{made['ksize']} (says {MANIFEST})"
         if made.get("downsample") == "direct":
             direct = f"direct downsampling that keeps one pixel of every {scale}x{scale}"
             return Conditions(f"{kernels}; {_pipeline(direct)}", downsample="direct")

@@ -118,6 +118,8 @@ class PLIDENet(nn.Module):
 
     def diagnostics(self) -> dict[str, float]:
         """Values to watch in training: the Wiener strengths, whose fall to zero announces a collapse."""
+        if not isinstance(self.wiener, WienerDeconvolution):  # somebody's own, or none
+            return {}
         return {f"wiener_strength_{n}": value for n, value in enumerate(self.wiener.strengths().tolist())}
 
 

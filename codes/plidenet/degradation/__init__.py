@@ -3,6 +3,7 @@
 from plidenet.degradation.imresize import imresize
 from plidenet.degradation.kernels import (
     anisotropic_gaussian,
+    as_kernel,
     disturb_taps,
     draw_anisotropic,
     gaussian8_sigmas,
@@ -17,6 +18,7 @@ from plidenet.degradation.pipeline import Downsampling, blur, degrade, direct_ce
 __all__ = [
     "Downsampling",
     "anisotropic_gaussian",
+    "as_kernel",
     "blur",
     "degrade",
     "direct_center",

@@ -168,6 +168,14 @@ def principal_widths(kernel: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(covariance).clamp(min=0).sqrt()
 
 
+def as_kernel(estimate: object) -> Tensor | None:
+    """What a network returns beside the image, where that is blur kernels (B,1,k,k), k odd, and None for all else."""
+    if not isinstance(estimate, Tensor) or estimate.dim() != 4:
+        return None
+    _, channels, height, width = estimate.shape
+    return estimate if channels == 1 and height == width and height % 2 == 1 else None
+
+
 def _axis(size: int, like: Tensor) -> Tensor:
     return torch.arange(size, device=like.device, dtype=like.dtype) - size // 2
 

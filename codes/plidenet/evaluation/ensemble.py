@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from plidenet.degradation import as_kernel
+
 
 class Orientation(NamedTuple):
     """An orientation of an image (...,H,W): flipped, then transposed."""
@@ -34,7 +36,7 @@ class SelfEnsemble(nn.Module):
     flips and transposition, so a transformed LR image is the transformed HR image degraded by the transformed kernel.
 
     Args:
-        net: (B,3,h,w) -> sr, and kernel (B,1,k,k) or None.
+        net: (B,3,h,w) -> sr, and kernel (B,1,k,k) or anything else, which is left out.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -42,7 +44,8 @@ class SelfEnsemble(nn.Module):
         self.net = net
 
     def forward(self, lr: Tensor) -> tuple[Tensor, Tensor | None]:
-        sr, kernel = self.net(lr)
+        sr, estimate = self.net(lr)
+        kernel = as_kernel(estimate)
         for orientation in ORIENTATIONS[1:]:  # the first is the image as it is
             turned_sr, turned_kernel = self.net(orientation.turn(lr).contiguous())
             sr = sr + orientation.turn_back(turned_sr)

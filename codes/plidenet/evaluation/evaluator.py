@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from plidenet import distributed
 from plidenet.cli import explain
+from plidenet.degradation import as_kernel
 from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
 from plidenet.memory import out_of_memory_told
@@ -46,7 +47,7 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
     """Restore one image.
 
     Args:
-        net: network in eval mode: (B,3,h,w) in [0,1] -> sr, kernel.
+        net: network in eval mode: (B,3,h,w) in [0,1] -> sr, kernel or anything else (see `as_kernel`).
         lr: uint8 (3,h,w) RGB.
         device: where the network is.
         key: the image's name, for messages.
@@ -61,7 +62,7 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         with out_of_memory_told(f"{key}: out of memory on {device} for {height}x{width} LR pixels"):
             image = to_float(lr[None], device)
             start = _now(device)
-            sr, kernel = net(image)
+            sr, estimate = net(image)
             seconds = _now(device) - start
             finite = bool(sr.isfinite().all())
             restored = to_uint8(sr[0])
@@ -69,6 +70,7 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         raise UserError(f"{key}: {error}") from error
     if not finite:
         raise NotFinite(f"{key}: the network's output is not finite; its weights have diverged")
+    kernel = as_kernel(estimate)
     return Restored(key, restored, None if kernel is None else kernel[0, 0].float().cpu(), seconds)
 
 

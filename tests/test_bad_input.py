@@ -233,7 +233,7 @@ def test_an_image_that_turns_out_to_be_truncated_is_named_and_the_program_ends(h
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     told = f"error: {here}/HR/1.png is not an image of 8 or 16 bits, or it is truncated\n"
     assert (done.returncode, done.stderr) == (2, told)
-    assert not [*here.rglob(".*"), *here.rglob("table.*"), *here.rglob("*_G.pth"), *here.rglob("*.state")]
+    assert not [*here.rglob(".*.tmp"), *here.rglob("table.*"), *here.rglob("*_G.pth"), *here.rglob("*.state")]
 
 
 def test_testing_refuses_pairs_that_do_not_match(test, here):

@@ -4,12 +4,13 @@ import re
 import shlex
 
 import pytest
-import torch
 from conftest import ROOT
 from plidenet.archs import NETWORKS
 from plidenet.config import load_options
 from plidenet.data.images import write_image
+from plidenet.losses import LOSSES
 from skimage import data
+from training_setup import Run
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WEIGHTS = sorted((ROOT / "experiments/pretrained").glob("*.md"))
@@ -58,10 +59,14 @@ def test_a_command_names_files_and_fields_that_exist(words):
         load_options(ROOT / file, fields)
 
 
-def test_a_network_of_ones_own_can_be_registered(monkeypatch):
-    monkeypatch.setattr(NETWORKS, "_entries", dict(NETWORKS._entries))
-    exec(python("MyNet"), {"MyDeconvolution": torch.nn.Identity})
-    assert NETWORKS.get("MyNet")(scale=2).diagnostics() == {}
+def test_a_file_with_a_network_and_a_loss_of_ones_own_is_trained(tmp_path, monkeypatch):
+    for registry in (NETWORKS, LOSSES):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    (tmp_path / "my_parts.py").write_text(python("MyNet"))
+    run = Run(tmp_path)
+    losses = "train.losses=[{type: l1}, {type: kernel_l1, weight: 0.1}]"
+    run.train(f"parts=[{tmp_path}/my_parts.py]", "network_G.which_model_G=MyNet", losses, "train.niter=1")
+    assert {name for _, name, _ in run.curves("run")} >= {"loss/kernel_l1", "wiener_strength_0"}
 
 
 def test_images_of_another_program_are_measured(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Networks and losses of one's own: what they may leave out, and what is said where something does not go with it."""
 
 import pytest
+import torch
 from conftest import TINY
 from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.archs.registry import NETWORKS
@@ -10,6 +11,7 @@ from plidenet.checkpoint import save_checkpoint
 from plidenet.complexity import count
 from plidenet.config import schema
 from plidenet.errors import UserError
+from plidenet.evaluation.ensemble import SelfEnsemble
 from plidenet.evaluation.tiling import Tiled, in_tiles
 from plidenet.losses import LOSSES
 from plidenet.training.start import load_start
@@ -44,9 +46,32 @@ def test_a_network_without_a_kernel_trains_by_the_losses_of_the_image(run):
     assert trainer.best_psnr > 0
 
 
-def test_the_loss_of_the_kernel_needs_one(run):
-    with pytest.raises(UserError, match="lr_consistency needs a network that estimates a kernel"):
+BESIDES = {
+    "code": lambda lr: lr.mean(dim=(2, 3)),
+    "dictionary": lambda lr: {"code": lr.mean(dim=(2, 3))},
+    "map": lambda lr: lr,
+    "scalar": lambda lr: lr.mean(),
+}
+
+
+@pytest.mark.parametrize("beside", BESIDES.values(), ids=BESIDES)
+def test_what_a_network_returns_beside_the_image_need_be_no_kernel(run, monkeypatch, beside):
+    image_of = Plain.forward
+    monkeypatch.setattr(Plain, "forward", lambda net, lr: (image_of(net, lr)[0], beside(lr)))
+    seen = []
+    monkeypatch.setitem(LOSSES._entries, "own", lambda r: seen.append(r.kernel) or (r.sr - r.target).abs().mean())
+    assert run.train(PLAIN, "train.losses=[{type: own}]", "train.niter=1").best_psnr > 0
+    assert isinstance(seen[0], type(beside(torch.zeros(1, 3, 4, 4))))
+    assert SelfEnsemble(Plain(scale=2))(torch.rand(1, 3, 16, 20))[1] is None
+
+
+def test_the_loss_of_the_kernel_needs_one(run, monkeypatch):
+    message = "lr_consistency needs a network that estimates a kernel"
+    with pytest.raises(UserError, match=message):
         run.train(PLAIN)
+    monkeypatch.setattr(Plain, "forward", lambda net, lr: (F.pixel_shuffle(net.conv(lr), net.scale), lr))
+    with pytest.raises(UserError, match=message):
+        run.train(PLAIN, "name=map")
 
 
 def test_crops_need_a_network_that_takes_them(run):
@@ -94,10 +119,15 @@ class OwnRefinement(PLIDENet):
         self.refinement = nn.Identity()
 
 
+class NoDeconvolution(nn.Module):
+    def forward(self, image, kernel):
+        return image
+
+
 class OwnDeconvolution(PLIDENet):
     def __init__(self, **setting):
         super().__init__(**setting)
-        self.wiener = nn.Identity()
+        self.wiener = NoDeconvolution()
 
 
 @pytest.mark.parametrize("own", [OwnForward, OwnPreparation, OwnUpsampler, OwnRefinement])
@@ -117,5 +147,63 @@ def test_a_deconvolution_of_ones_own_starts_from_weights_of_its_scale_and_of_no_
     assert not any("wiener" in name for name in transfer(tiny_network("PL_IDENet_E", scale=2), own))
     save_checkpoint(file, params=OwnDeconvolution(scale=4, **TINY).state_dict())
     options = run.options("network_G.which_model_G=Own", f"path.pretrain_model_G={file}", "path.pretrain_scale=4")
-    with pytest.raises(UserError, match="Own x2 cannot start from weights of Own x4: 'Identity' object has no attrib"):
+    with pytest.raises(UserError, match="Own x2 cannot start from weights of Own x4: 'NoDeconvolution' object"):
         load_start(NETWORKS.build("Own", **options.network_setting), file, options)
+
+
+def test_a_run_without_deconvolution_reports_no_strengths_of_it(run, monkeypatch):
+    monkeypatch.setitem(NETWORKS._entries, "Own", OwnDeconvolution)
+    run.train("network_G.which_model_G=Own", "train.niter=1")
+    assert not any("wiener" in name for _, name, _ in run.curves("run"))
+
+
+class Ignoring(nn.Module):
+    """In place of a part: what a function makes of its inputs."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.forward = function
+
+
+def test_the_ablations_of_the_pages_train(run, monkeypatch):
+    class Ablated(PLIDENet):
+        def __init__(self, **setting):
+            super().__init__(**setting)
+            self.wiener = NoDeconvolution()
+            self.embedding = Ignoring(lambda kernel: kernel.new_zeros(len(kernel), 1))
+            for group, dim in zip(self.refinement.groups, setting["prompt_dims"], strict=True):
+                group.prompt = Ignoring(lambda x, _, dim=dim: x.new_zeros(*x.shape[:3], dim))
+
+    monkeypatch.setitem(NETWORKS._entries, "Ablated", Ablated)
+    assert run.train("network_G.which_model_G=Ablated", "train.niter=1").best_psnr > 0
+
+
+OWN = """
+from plidenet.archs.registry import NETWORKS
+from plidenet.archs.bicubic import Bicubic
+from plidenet.losses import LOSSES
+
+NETWORKS.register("Mine")(type("Mine", (Bicubic,), {}))
+
+@LOSSES.register("mine")
+def mine(restoration):
+    return (restoration.sr - restoration.target).square().mean()
+"""
+
+
+def test_networks_and_losses_come_from_the_files_that_an_option_file_names(run, monkeypatch):
+    for registry in (NETWORKS, LOSSES):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    (run.folder / "own.py").write_text(OWN)
+    for _ in range(2):  # a file is run once, however many option files name it
+        options = run.options(f"parts=[{run.folder}/own.py]", "network_G={which_model_G: Mine, setting: {}}")
+    assert type(NETWORKS.build("Mine", **options.network_setting)).__name__ == "Mine"
+    run.train(f"parts=[{run.folder}/own.py]", "train.losses=[{type: mine}]", "train.niter=1", "datasets.val=")
+    assert any(name == "loss/mine" for _, name, _ in run.curves("run"))
+
+
+@pytest.mark.parametrize("name", ["none.py", "notes.txt", ""])
+def test_a_part_that_is_no_python_file_is_refused(run, name):
+    (run.folder / "notes.txt").write_text(OWN)
+    with pytest.raises(UserError, match=r"is not a Python file \(parts\)"):
+        run.options(f"parts=[{run.folder}/{name}]")

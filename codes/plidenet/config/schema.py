@@ -22,6 +22,7 @@ RESULT_TABLES = ("table", "widths", "kernels", "perceptual")  # that testing wri
 class Degradation:
     """How LR images are made from HR crops in training: by blur, MATLAB's bicubic and rounding."""
 
+    kernels: Path | None = option(None, "folder of kernels (.npy) to draw from, instead of random Gaussians")
     ksize: int = option(21, "side of the blur kernels, odd")
     sig_min: float = option(0.2, "smallest Gaussian width, in HR pixels")
     sig_max: float = option(4.0, "largest Gaussian width, in HR pixels")

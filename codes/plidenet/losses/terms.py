@@ -1,12 +1,13 @@
 """The terms of the training loss (TIP 2024, section III-E). L1 is the mean absolute difference."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from plidenet.crop import Crop
-from plidenet.degradation import degrade
+from plidenet.degradation import as_kernel, degrade
 from plidenet.errors import UserError
 from plidenet.registry import Registry
 
@@ -19,9 +20,10 @@ class Restoration:
 
     Attributes:
         sr: restored image (B,3,H,W), or a crop of it, not clamped.
-        kernel: estimated kernel (B,1,k,k), or None of a network that estimates none.
+        kernel: estimated kernel (B,1,k,k), or whatever else the network returns beside sr.
         lr: LR image (B,3,h,w) in [0,1].
         hr: true image (B,3,H,W) in [0,1].
+        true_kernel: kernel (B,k,k) that lr was blurred with; None where it is not known, as of pairs (mode LQGT).
         crop: the part that sr shows (default None: all).
 
     Raises:
@@ -29,9 +31,10 @@ class Restoration:
     """
 
     sr: Tensor
-    kernel: Tensor | None
+    kernel: Any
     lr: Tensor
     hr: Tensor
+    true_kernel: Tensor | None = None
     crop: Crop | None = None
 
     def __post_init__(self) -> None:
@@ -61,9 +64,10 @@ def lr_consistency(restoration: Restoration) -> Tensor:
 
     The degraded image is not rounded, so that the gradient reaches the kernel.
     """
-    if restoration.kernel is None:
+    kernel = as_kernel(restoration.kernel)
+    if kernel is None:
         raise UserError("the loss lr_consistency needs a network that estimates a kernel; remove it from train.losses")
-    predicted = degrade(restoration.hr, restoration.kernel, restoration.scale)
+    predicted = degrade(restoration.hr, kernel, restoration.scale)
     return F.l1_loss(predicted, restoration.lr)
 
 

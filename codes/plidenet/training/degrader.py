@@ -1,11 +1,16 @@
 """LR images for a training step, made on its device."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from plidenet import distributed
 from plidenet.config.schema import Degradation
+from plidenet.data.kernels import read_kernel_folder
 from plidenet.degradation import degrade, quantize, random_kernels
+from plidenet.errors import UserError
 
 
 class RandomDegrader:
@@ -15,10 +20,14 @@ class RandomDegrader:
         options: the YAML's `degradation` section.
         scale: HR size / LR size.
         seed: with the iteration, it determines a batch's kernels, whatever the device and number of processes.
+
+    Raises:
+        UserError: `degradation.kernels` is no folder of kernels.
     """
 
     def __init__(self, options: Degradation, scale: int, seed: int) -> None:
         self.options, self.scale, self.seed = options, scale, seed
+        self.kernels = None if options.kernels is None else torch.from_numpy(read_kernel_folder(options.kernels))
 
     @torch.no_grad()
     def __call__(self, hr: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
@@ -30,16 +39,32 @@ class RandomDegrader:
 
         Returns:
             lr (B,3,h,w), multiples of 1/255 in [0,1], and the true kernels (B,k,k).
+
+        Raises:
+            UserError: kernels of `degradation.kernels` that are too large for the images.
         """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + iteration)
+        drawn = self._draw(len(hr) * distributed.world_size(), generator)
+        kernels = drawn[distributed.rank() * len(hr) :][: len(hr)].to(hr.device)
+        if (size := kernels.shape[-1]) // 2 >= min(hr.shape[-2:]):
+            raise UserError(f"{self.options.kernels}: kernels of {size}x{size} are too large for the crops (GT_size)")
+        return quantize(degrade(hr, kernels, self.scale)), kernels
+
+    def _draw(self, count: int, generator: torch.Generator) -> Tensor:
+        if self.kernels is not None:
+            return self.kernels[torch.randint(len(self.kernels), (count,), generator=generator)]
         options = self.options
-        kernels = random_kernels(
-            len(hr) * distributed.world_size(),
+        return random_kernels(
+            count,
             options.ksize,
             options.sig_min,
             options.sig_max,
             rate_iso=options.rate_iso,
             disturb=options.random_disturb,
             generator=generator,
-        )[distributed.rank() * len(hr) :][: len(hr)].to(hr.device)
-        return quantize(degrade(hr, kernels, self.scale)), kernels
+        )
+
+
+def in_parts(count: int, *tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    """Split tensors along the batch, which `count` divides, into as many equal parts; None is None in each."""
+    return zip(*((None,) * count if tensor is None else tensor.chunk(count) for tensor in tensors), strict=True)

@@ -7,19 +7,21 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from plidenet import distributed
-from plidenet.checkpoint import load_tensors, save_atomically
+from plidenet.checkpoint import load_tensors, save_atomically, save_checkpoint
 from plidenet.config import Options, describe_differences, write_options
 from plidenet.errors import UserError
 from plidenet.files import replacing
+from plidenet.training.lock import lock
 
 log = logging.getLogger(__name__)
 STATE_FIELDS: dict[str, Any] = {
@@ -51,6 +53,13 @@ class Experiment:
         self.states = self.folder / "training_states"
         tensorboard = self.folder / "tb_logger" if options.use_tb_logger else None
         self.record_folders = (self.folder, self.folder / "val_images", tensorboard)
+        self._lock: IO[str] | None = None
+
+    def claim(self) -> None:
+        """Keep other programs from training under this name until this one ends; UserError where one does."""
+        if distributed.is_main() and self.folder.exists():
+            refusal = f"{self.folder} is in use by another training process; another name starts a run beside it"
+            self._lock = lock(self.folder / ".lock", refusal)
 
     def prepare(self, iteration: int | None, best_counts: bool) -> None:
         """Make the folder, with the option file, resolved.yml and environment.json in it.
@@ -70,6 +79,7 @@ class Experiment:
                 number += 1
                 name = f"{stem}_{number}"
             self.folder.rename(archived)
+            self._lock = None
             log.info("the earlier run of this name was moved to %s", archived)
         for path in self._newest_states():
             if int(path.stem) > (iteration or 0):
@@ -79,6 +89,8 @@ class Experiment:
             folder.mkdir(parents=True, exist_ok=True)
             for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while saving
                 unfinished.unlink()
+        if self._lock is None:
+            self.claim()
         best, kept = (self.models / f"{name}_G.pth" for name in ("best", f"best_left_at_{iteration}"))
         if iteration and best.exists() and not (best_counts or kept.exists()):
             best.replace(kept)
@@ -90,6 +102,11 @@ class Experiment:
             path.write_text(write_options(resuming), encoding="utf-8")
         with replacing(self.folder / "environment.json") as path:
             path.write_text(json.dumps(describe_environment(), indent=1) + "\n", encoding="utf-8")
+
+    def save_weights(self, names: Iterable[str], **weights: Mapping[str, Tensor]) -> None:
+        """Write models/<name>_G.pth, the same under each of the names; the main process does."""
+        for name in names if distributed.is_main() else ():
+            save_checkpoint(self.models / f"{name}_G.pth", **weights)
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Write training_states/<iteration>.state and remove all but the newest `logger.keep`."""

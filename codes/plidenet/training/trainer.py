@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from plidenet import distributed
 from plidenet.archs import build_network, compile_network
 from plidenet.autocast import autocast_to, warn_of_emulation
-from plidenet.checkpoint import add_filter_scale, save_checkpoint
+from plidenet.checkpoint import add_filter_scale
 from plidenet.cli import explain
 from plidenet.config import Options, describe_changes
 from plidenet.crop import random_crop
@@ -25,7 +25,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation.tiling import in_tiles
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.memory import OutOfMemory
-from plidenet.training.degrader import RandomDegrader
+from plidenet.training.degrader import RandomDegrader, in_parts
 from plidenet.training.ema import build_ema
 from plidenet.training.experiment import Experiment
 from plidenet.training.failures import failures_told
@@ -68,6 +68,7 @@ class Trainer:
         torch.manual_seed(self.seed)
         self.net = build_network(options.network_G.which_model_G, **options.network_setting)
         self.experiment = Experiment(options, option_file)
+        self.experiment.claim()
         found_state = self.experiment.find_state()
         if found_state is not None:
             add_filter_scale(self.net, found_state[1]["weights"].get("net"))
@@ -161,15 +162,16 @@ class Trainer:
         torch.manual_seed((self.seed + self.iteration) * distributed.world_size() + distributed.rank())
         self.net.train()
         hr = to_float(batch["gt"], self.device)
-        lr = to_float(batch["lq"], self.device) if "lq" in batch else self.degrade(hr, self.iteration)[0]
+        lr, known = (to_float(batch["lq"], self.device), None) if "lq" in batch else self.degrade(hr, self.iteration)
         crop = random_crop(options.refine_crop, hr.shape[-2:], seed=(self.seed, self.iteration))
 
         self.optimizer.zero_grad(set_to_none=True)
         seen = []
-        for hr_part, lr_part in zip(hr.chunk(options.accumulate), lr.chunk(options.accumulate), strict=True):
+        for hr_part, lr_part, known_part in in_parts(options.accumulate, hr, lr, known):
             with tf32(options.tf32), autocast_to(options.precision, self.device):
                 sr, kernel = self.model(lr_part) if crop is None else self.model(lr_part, crop)
-            loss, terms = total_loss(self.losses, Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part, crop=crop))
+            restoration = Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part, true_kernel=known_part, crop=crop)
+            loss, terms = total_loss(self.losses, restoration)
             with tf32(options.tf32):
                 self.scaler.scale(loss / options.accumulate).backward()
             seen.append(torch.stack([loss, *terms.values()]).detach())
@@ -294,7 +296,5 @@ class Trainer:
             self.best_psnr = -math.inf
 
     def _save_weights(self, *names: str) -> None:
-        if distributed.is_main():
-            averaged = {} if self.ema is None else {"params_ema": self.ema.module.state_dict()}
-            for name in names:
-                save_checkpoint(self.experiment.models / f"{name}_G.pth", params=self.net.state_dict(), **averaged)
+        averaged = {} if self.ema is None else {"params_ema": self.ema.module.state_dict()}
+        self.experiment.save_weights(names, params=self.net.state_dict(), **averaged)

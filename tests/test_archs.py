@@ -267,7 +267,7 @@ def test_a_wrong_setting_is_refused_with_the_reason(name, setting, message):
 def test_a_name_cannot_be_registered_twice():
     registry = Registry("thing")
     registry.register("a", "b")(dict)
-    with pytest.raises(ValueError, match="thing 'b' is registered twice"):
+    with pytest.raises(UserError, match="thing 'b' is registered twice"):
         registry.register("b")(list)
 
 

@@ -88,7 +88,7 @@ def test_ones_own_image_in_the_output_folder_is_not_replaced(write_options, run_
     command = ["test/inference.py", "-opt", file, "-output_dir", tmp_path / "out", "-input_dir"]
     ended = run_script(*command, photographs[0])
     assert (ended.status, [path.name for path in (tmp_path / "out").iterdir()]) == (2, ["gray.png"])
-    assert "out/gray.png exists, and was not restored by this program" in ended.err
+    assert "out/gray.png exists, and is not signed as a result of this program" in ended.err
     for _ in range(2):  # what an earlier call restored is replaced
         assert run_script(*command, photographs[0] / "rgb.png").status == 0
     assert (tmp_path / "out/gray.png").read_bytes() == before

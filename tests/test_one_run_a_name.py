@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from plidenet.errors import UserError
+from plidenet.training.experiment import Experiment
 from plidenet.training.lock import lock
 from training_setup import AUTO, Run
 
@@ -16,36 +17,68 @@ def run(tmp_path):
     return Run(tmp_path)
 
 
-@pytest.mark.parametrize("resume", [AUTO, "path.resume_state="])
-def test_a_second_process_of_one_name_is_refused_while_the_first_trains(run, resume):
-    first = run.start(run.command("train.niter=100000", "logger.save_checkpoint_freq=100000", "train.val_freq=100000"))
-    for line in first.stdout:
+LONG = ("train.niter=100000", "logger.save_checkpoint_freq=100000", "train.val_freq=100000")
+IN_USE = "experiments/run is in use by another training process"
+
+
+def started(run, *overrides):
+    """A process in the midst of training."""
+    process = run.start(run.command(*LONG, *overrides))
+    for line in process.stdout:
         if "iteration 1/" in line:
-            break
+            return process
+    raise AssertionError("it never trained")
+
+
+def stopped(process):
+    process.send_signal(signal.SIGTERM)
+    rest = process.stdout.read()
+    return process.wait() == 0 and "stopped on request" in rest
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("resume", [AUTO, "path.resume_state="])
+def test_a_second_process_of_one_name_is_refused_while_the_first_trains(run, resume, earlier):
+    if earlier:
+        run.train("train.niter=1")
+    first = started(run)
     second = subprocess.run(run.command(resume), capture_output=True, text=True, check=False)
-    assert second.returncode == 2
-    assert f"error: {run.folder / 'experiments/run'} is in use by another training process" in second.stderr
-    first.send_signal(signal.SIGTERM)
-    rest = first.stdout.read()
-    assert (first.wait(), "stopped on request" in rest) == (0, True), rest
-    assert [path.name for path in (run.folder / "experiments").iterdir()] == ["run"]
+    assert (second.returncode, IN_USE in second.stderr) == (2, True)
+    assert stopped(first)
+    assert len(list((run.folder / "experiments").iterdir())) == 1 + earlier
     steps = [int(iteration) for iteration, name, _ in run.curves("run") if name == "loss/total"]
     assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.parametrize("resume", [AUTO, "path.resume_state="])
+def test_of_two_that_start_at_once_the_later_one_changes_nothing(run, monkeypatch, resume):
+    first = []
+    prepare = Experiment.prepare
+
+    def prepare_late(*arguments):
+        first.append(started(run))
+        prepare(*arguments)
+
+    monkeypatch.setattr(Experiment, "prepare", prepare_late)
+    with pytest.raises(UserError, match=IN_USE):
+        run.trainer(resume)
+    assert stopped(*first)
+    assert [path.name for path in (run.folder / "experiments").iterdir()] == ["run"]
+    assert not list(run.folder.rglob("*.abandoned"))
+
+
 def test_a_name_is_free_again_when_its_process_has_ended_however_it_ended(run):
-    killed = run.start(run.command("train.niter=100000"))
-    for line in killed.stdout:
-        if "iteration 1/" in line:
-            killed.kill()
+    killed = started(run)
+    killed.kill()
     killed.wait()
     assert run.train(AUTO, "train.niter=8", "train.val_freq=100").iteration == 8
 
 
 def test_locks_of_one_folder_do_not_concern_another(run):
-    run.train("train.niter=1")
-    with lock(run.folder / "experiments/run/.lock", "taken"):
-        run.train("name=other", "train.niter=1")
+    first = started(run)
+    other = subprocess.run(run.command("name=other", "train.niter=1"), capture_output=True, text=True, check=False)
+    assert other.returncode == 0, other.stderr
+    assert stopped(first)
 
 
 def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):

@@ -199,7 +199,19 @@ def test_networks_and_losses_come_from_the_files_that_an_option_file_names(run, 
         options = run.options(f"parts=[{run.folder}/own.py]", "network_G={which_model_G: Mine, setting: {}}")
     assert type(NETWORKS.build("Mine", **options.network_setting)).__name__ == "Mine"
     run.train(f"parts=[{run.folder}/own.py]", "train.losses=[{type: mine}]", "train.niter=1", "datasets.val=")
+    assert (run.folder / "experiments/run/own.py").read_text() == OWN
     assert any(name == "loss/mine" for _, name, _ in run.curves("run"))
+
+
+def test_a_file_that_failed_is_run_again_and_a_name_that_is_taken_is_told(run, monkeypatch):
+    monkeypatch.setattr(NETWORKS, "_entries", dict(NETWORKS._entries))
+    (run.folder / "own.py").write_text("import nothing_of_this_name")
+    for _ in range(2):
+        with pytest.raises(ImportError, match="nothing_of_this_name"):
+            run.options(f"parts=[{run.folder}/own.py]")
+    (run.folder / "own.py").write_text(OWN.replace("Mine", "Bicubic"))
+    with pytest.raises(UserError, match="network 'Bicubic' is registered twice"):
+        run.options(f"parts=[{run.folder}/own.py]")
 
 
 @pytest.mark.parametrize("name", ["none.py", "notes.txt", ""])

@@ -22,12 +22,12 @@ class Registry:
         self._entries: dict[str, Callable[..., Any]] = {}
 
     def register(self, *names: str) -> Callable[[T], T]:
-        """Decorator: register a class or function under each of `names`."""
+        """Decorator: register a class or function under each of `names`; UserError where one is taken."""
 
         def enter(entry: T) -> T:
             for name in names:
                 if name in self._entries:
-                    raise ValueError(f"{self.kind} '{name}' is registered twice")
+                    raise UserError(f"{self.kind} '{name}' is registered twice")
                 self._entries[name] = entry
             return entry
 

@@ -12,7 +12,8 @@ def load_parts(files: Iterable[Path]) -> None:
     """Run Python files, each once in a process; they register what is in them.
 
     Raises:
-        UserError: a file is missing or does not end in .py. What goes wrong within a file passes through.
+        UserError: a file is missing or does not end in .py, or registers a name that is taken. What else goes wrong
+            within a file passes through.
     """
     for file in map(Path.resolve, files):
         name = f"plidenet_parts:{file}"
@@ -22,4 +23,8 @@ def load_parts(files: Iterable[Path]) -> None:
         if not file.is_file() or spec is None or spec.loader is None:
             raise UserError(f"{file} is not a Python file (parts)")
         sys.modules[name] = module = module_from_spec(spec)
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise

@@ -23,7 +23,7 @@ class Degradation:
     """How LR images are made from HR crops in training: by blur, MATLAB's bicubic and rounding."""
 
     kernels: Path | None = option(None, "folder of kernels (.npy) to draw from, instead of random Gaussians")
-    ksize: int = option(21, "side of the blur kernels, odd")
+    ksize: int = option(21, "side of the blur kernels, odd; the least of those of `kernels`, framed by zeros")
     sig_min: float = option(0.2, "smallest Gaussian width, in HR pixels")
     sig_max: float = option(4.0, "largest Gaussian width, in HR pixels")
     rate_iso: float = option(1.0, "probability of an isotropic kernel: 1 is setting 1, 0 is setting 2")

@@ -21,21 +21,25 @@ def read_kernels(path: Path) -> np.ndarray:
 
 
 def kernel_files(folder: Path) -> list[Path]:
-    """The .npy files of a folder, sorted by name; UserError where there are none."""
-    files = sorted(folder.glob("*.npy"))
+    """The .npy files of a folder (not hidden ones), sorted by name; UserError where there are none."""
+    files = sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))
     if not files:
         raise UserError(f"{folder} holds no kernels (.npy)" if folder.is_dir() else f"{folder} is not a folder")
     return files
 
 
-def read_kernel_folder(folder: Path) -> np.ndarray:
-    """The kernels of all .npy files of a folder, float32 (N,k,k), the smaller ones framed by zeros.
+def read_kernel_folder(folder: Path, least: int) -> np.ndarray:
+    """The kernels of all .npy files of a folder, float32 (N,k,k), framed by zeros to k, the size of the largest.
+
+    Args:
+        folder: the files hold (k,k) or (N,k,k) each.
+        least: size that smaller ones are framed to, odd.
 
     Raises:
         UserError: there are none, or a file holds none.
     """
     stacks = [read_kernels(file) for file in kernel_files(folder)]
-    size = max(stack.shape[-1] for stack in stacks)
+    size = max(least, *(stack.shape[-1] for stack in stacks))
     frames = [(size - stack.shape[-1]) // 2 for stack in stacks]
     return np.concatenate(
         [np.pad(stack, ((0, 0), (frame,) * 2, (frame,) * 2)) for stack, frame in zip(stacks, frames, strict=True)]

@@ -169,7 +169,7 @@ def principal_widths(kernel: Tensor) -> Tensor:
 
 
 def as_kernel(estimate: object) -> Tensor | None:
-    """What a network returns beside the image, where that is blur kernels (B,1,k,k), k odd, and None for all else."""
+    """What a network returns beside the image, where its shape is that of kernels, (B,1,k,k), k odd; else None."""
     if not isinstance(estimate, Tensor) or estimate.dim() != 4:
         return None
     _, channels, height, width = estimate.shape

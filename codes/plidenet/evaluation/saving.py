@@ -14,7 +14,7 @@ from plidenet.evaluation.evaluator import Restored
 from plidenet.evaluation.figures import draw_kernel
 from plidenet.files import is_file_name, replacing
 
-PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+PNG_TAIL = b"\0\0\0\0IEND\xaeB`\x82"
 SOFTWARE = b"tEXtSoftware\0plidenet"  # a PNG's line about the program that made it
 
 
@@ -64,7 +64,7 @@ class ImageSaver:
 
 
 def _signed(png: bytes) -> bytes:
-    return png.removesuffix(PNG_END) + _signature()
+    return png.removesuffix(PNG_TAIL) + _signature()
 
 
 def _is_signed(path: Path) -> bool:
@@ -75,4 +75,4 @@ def _is_signed(path: Path) -> bool:
 
 def _signature() -> bytes:
     """How a signed PNG ends."""
-    return struct.pack(">I", len(SOFTWARE) - 4) + SOFTWARE + struct.pack(">I", crc32(SOFTWARE)) + PNG_END
+    return struct.pack(">I", len(SOFTWARE) - 4) + SOFTWARE + struct.pack(">I", crc32(SOFTWARE)) + PNG_TAIL

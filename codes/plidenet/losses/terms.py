@@ -23,7 +23,7 @@ class Restoration:
         kernel: estimated kernel (B,1,k,k), or whatever else the network returns beside sr.
         lr: LR image (B,3,h,w) in [0,1].
         hr: true image (B,3,H,W) in [0,1].
-        true_kernel: kernel (B,k,k) that lr was blurred with; None where it is not known, as of pairs (mode LQGT).
+        true_kernel: kernel (B,1,k,k) that lr was blurred with; None where it is not known, as of pairs (mode LQGT).
         crop: the part that sr shows (default None: all).
 
     Raises:

@@ -20,14 +20,21 @@ class RandomDegrader:
         options: the YAML's `degradation` section.
         scale: HR size / LR size.
         seed: with the iteration, it determines a batch's kernels, whatever the device and number of processes.
+        crop: side of the HR crops, where it is known (default None).
 
     Raises:
-        UserError: `degradation.kernels` is no folder of kernels.
+        UserError: `degradation.kernels` is no folder of kernels, or they are too large for the crops.
     """
 
-    def __init__(self, options: Degradation, scale: int, seed: int) -> None:
+    def __init__(self, options: Degradation, scale: int, seed: int, crop: int | None = None) -> None:
         self.options, self.scale, self.seed = options, scale, seed
-        self.kernels = None if options.kernels is None else torch.from_numpy(read_kernel_folder(options.kernels))
+        self.kernels = None
+        if options.kernels is not None:
+            self.kernels = torch.from_numpy(read_kernel_folder(options.kernels, options.ksize))
+            if crop is not None and (size := self.kernels.shape[-1]) // 2 >= crop:
+                raise UserError(
+                    f"{options.kernels}: a kernel of {size}x{size} is too large for crops of {crop} (GT_size)"
+                )
 
     @torch.no_grad()
     def __call__(self, hr: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
@@ -38,16 +45,11 @@ class RandomDegrader:
             iteration: the step's number.
 
         Returns:
-            lr (B,3,h,w), multiples of 1/255 in [0,1], and the true kernels (B,k,k).
-
-        Raises:
-            UserError: kernels of `degradation.kernels` that are too large for the images.
+            lr (B,3,h,w), multiples of 1/255 in [0,1], and the true kernels (B,1,k,k).
         """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + iteration)
         drawn = self._draw(len(hr) * distributed.world_size(), generator)
-        kernels = drawn[distributed.rank() * len(hr) :][: len(hr)].to(hr.device)
-        if (size := kernels.shape[-1]) // 2 >= min(hr.shape[-2:]):
-            raise UserError(f"{self.options.kernels}: kernels of {size}x{size} are too large for the crops (GT_size)")
+        kernels = drawn[distributed.rank() * len(hr) :][: len(hr), None].to(hr.device)
         return quantize(degrade(hr, kernels, self.scale)), kernels
 
     def _draw(self, count: int, generator: torch.Generator) -> Tensor:

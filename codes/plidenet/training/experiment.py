@@ -4,6 +4,7 @@ import json
 import logging
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -56,13 +57,17 @@ class Experiment:
         self._lock: IO[str] | None = None
 
     def claim(self) -> None:
-        """Keep other programs from training under this name until this one ends; UserError where one does."""
-        if distributed.is_main() and self.folder.exists():
+        """Keep other programs from training in the folder, where it exists, until this one ends.
+
+        Raises:
+            UserError: another one does.
+        """
+        if distributed.is_main() and self._lock is None and self.folder.exists():
             refusal = f"{self.folder} is in use by another training process; another name starts a run beside it"
             self._lock = lock(self.folder / ".lock", refusal)
 
     def prepare(self, iteration: int | None, best_counts: bool) -> None:
-        """Make the folder, with the option file, resolved.yml and environment.json in it.
+        """Make the folder, with the option file, its parts, resolved.yml and environment.json in it.
 
         A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
         States of later iterations than the one resumed at are renamed to *.abandoned: they do not belong to this run.
@@ -71,7 +76,11 @@ class Experiment:
             iteration: where this run resumes, or 0; None: it does not, and an earlier run's folder is archived.
             best_counts: whether the score of the best weights so far is still to be beaten. If not, they are kept as
                 best_left_at_<iteration>_G.pth, and the next validation writes best_G.pth anew.
+
+        Raises:
+            UserError: another process trains there.
         """
+        self.claim()
         if self.folder.exists() and iteration is None:
             stem = name = f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}"
             number = 1
@@ -89,14 +98,15 @@ class Experiment:
             folder.mkdir(parents=True, exist_ok=True)
             for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while saving
                 unfinished.unlink()
-        if self._lock is None:
-            self.claim()
+        self.claim()
         best, kept = (self.models / f"{name}_G.pth" for name in ("best", f"best_left_at_{iteration}"))
         if iteration and best.exists() and not (best_counts or kept.exists()):
             best.replace(kept)
             log.info("the best weights so far are kept as %s", kept)
         with replacing(self.folder / self.option_file) as path:
             path.write_bytes(self.option_text)
+        for part in self.options.parts:
+            shutil.copy(part, self.folder)
         with replacing(self.folder / "resolved.yml") as path:
             resuming = replace(self.options, path=replace(self.options.path, resume_state="auto"))
             path.write_text(write_options(resuming), encoding="utf-8")

@@ -1,4 +1,7 @@
-"""One process at a time: a lock on a file, which ends with the process however it ends."""
+"""One process at a time: a lock on a file, which ends with the process however it ends.
+
+That of a machine that was lost lasts until the file server drops it.
+"""
 
 import fcntl
 from pathlib import Path

@@ -84,7 +84,6 @@ class Trainer:
         self.losses = build_losses((loss.type, loss.weight) for loss in options.train.losses)
         self.optimizer = build_optimizer(self.net, options, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.train.precision == "fp16")
-        self.degrade = RandomDegrader(options.degradation, options.scale, self.seed)
         self.guard = DivergenceGuard(options.guard)
         self.stretch = Stretch()
         self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
@@ -97,6 +96,7 @@ class Trainer:
             raise UserError("the processes found different training states: do they all see path.experiments_root?")
         val_loaders = build_val_loaders(options)
         self.batches = build_train_batches(options, self.device, self.iteration)
+        self.degrade = RandomDegrader(options.degradation, options.scale, self.seed, options.datasets["train"].GT_size)
         if distributed.is_main():
             best_counts = found_state is None or self.best_psnr == found_state[1]["best_psnr"]
             self.experiment.prepare(self.iteration if options.path.resume_state else None, best_counts)

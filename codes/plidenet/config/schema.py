@@ -94,6 +94,9 @@ class Paths:
     """Where things are read and written."""
 
     pretrain_model_G: Path | None = option(None, "weights to start from or to test")
+    restored_root: Path | None = option(
+        None, "test images that another program restored, <restored_root>/<set>/<image>.png, instead of a network"
+    )
     strict_load: bool = option(True, "refuse weights that do not fit exactly")
     pretrain_scale: Literal[2, 3, 4] | None = option(
         None, "scale of the initial weights in training, if not `scale`: 4 is halved to 2 (archs/halve_scale.py)"
@@ -195,6 +198,8 @@ class Options:
         require(fits, "path.pretrain_scale", f"is {source}, but scale is {self.scale}: only 4 can be halved, to 2")
         scale = self.network_G.setting.get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
+        alone = self.path.restored_root is None or not self.test.ensemble
+        require(alone, "test.ensemble", "needs a network: it is of no use with path.restored_root")
         names = [dataset.name for dataset in self.measured_sets.values()]
         unique = len(names) == len(set(names))
         require(unique, "datasets", "has two sets of the same name, which would overwrite each other's results")

@@ -18,6 +18,7 @@ from plidenet.data.loaders import build_eval_loader
 from plidenet.errors import UserError
 from plidenet.evaluation.conditions import Conditions, find_conditions
 from plidenet.evaluation.ensemble import SelfEnsemble
+from plidenet.evaluation.saved import SavedImages
 from plidenet.evaluation.tiling import in_tiles
 from plidenet.metrics.perceptual import PerceptualMetric, load_perceptual
 
@@ -34,23 +35,28 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network on the CPU, the sets to test it on, by name, and what is measured besides PSNR and SSIM."""
+    """A network on the CPU, the sets to test it on, by name, and what is measured besides PSNR and SSIM.
+
+    Where another program restored the images, there is no network, but `saved` has them, by the sets' names.
+    """
 
     options: Options
-    net: nn.Module
+    net: nn.Module | None
+    saved: Mapping[str, SavedImages]
     sets: Mapping[str, TestSet]
     metrics: Sequence[PerceptualMetric]
 
 
 def prepare(options: Options, device: torch.device) -> Candidate:
-    """Open the sets of an option file that are not for training, and load its network and perceptual metrics.
+    """Open the sets of an option file that are not for training, and load its network and perceptual metrics. With
+    `path.restored_root`, images are found there instead of a network.
 
     Args:
         options: the option file's.
         device: where images will be measured.
 
     Raises:
-        UserError: missing weights or data, pairs that do not match, or a metric that cannot be had.
+        UserError: missing weights, data or restored images, pairs that do not match, or a metric that cannot be had.
     """
     sections = options.measured_sets
     for key, dataset in sections.items():
@@ -59,12 +65,16 @@ def prepare(options: Options, device: torch.device) -> Candidate:
     if not sections:
         raise UserError("testing needs a section datasets.test1")
     require_images(sections)
-    sets = {}
+    root = options.path.restored_root
+    sets, saved = {}, {}
     for section in sections.values():
         images = build_dataset(section, options.scale, False)
         conditions = find_conditions(section, images.keys, options.scale)
         sets[section.name] = TestSet(build_eval_loader(images, section.n_workers), conditions)
-    return Candidate(options, load_network(options), sets, load_perceptual(options.test.perceptual, device))
+        if root is not None:
+            saved[section.name] = SavedImages(root / section.name, images.keys, device)
+    net = load_network(options) if root is None else None
+    return Candidate(options, net, saved, sets, load_perceptual(options.test.perceptual, device))
 
 
 def as_tested(net: nn.Module, options: Options) -> nn.Module:

@@ -106,16 +106,19 @@ def footnotes(
     labels: Sequence[str], measurements: Sequence[Measurement], sets: Collection[MeasuredSet], published: bool
 ) -> list[str]:
     """The lines under the table."""
-    options, cost = measurements[0].options, measurements[0].cost
+    options, costs = measurements[0].options, [one.cost for one in measurements if one.cost is not None]
     lines = [
         f"PSNR (dB) / SSIM at scale {options.scale}, on the luma of BT.601 (Y, 16-235); on RGB in the CSV. "
         f"{notes.protocol(options.border)}",
         "",
         *notes.degradations(sets),
         *(line for name, one in zip(labels, measurements, strict=True) for line in notes.procedure(name, one)),
-        "- Measured rows: multiply-adds for an LR image of 64x64; seconds of the network alone, median of all images, "
-        f"and the most memory that an image took, on {cost.device}.",
     ]
+    if costs:
+        lines.append(
+            "- Measured rows: multiply-adds for an LR image of 64x64; seconds of the network alone, median of all "
+            f"images, and the most memory that an image took, on {costs[0].device}."
+        )
     if published:
         lines.append(
             "- Other rows: as the source prints them, with multiply-adds counted in its own way. Its row of "
@@ -138,6 +141,8 @@ def _measured_row(name: str, measurement: Measurement, sets: Mapping[str, Measur
         cells.append(f"{score.psnr_y:.2f}/{score.ssim_y:.4f}" if score else NONE)
         csv += format_score(score) if score else [""] * len(METRICS)
     cost = measurement.cost
+    if cost is None:
+        return Row([*cells, *(NONE,) * len(COSTS)], [*csv, *("",) * len(COSTS)])
     memory = "" if cost.peak_memory is None else str(cost.peak_memory)
     cells += [f"{cost.parameters / 1e6:.2f}", f"{cost.multiply_adds / 1e9:.2f}", f"{cost.seconds:.3f}"]
     cells.append(f"{int(memory) / 2**20:.0f}" if memory else NONE)

@@ -33,13 +33,13 @@ class Restored:
         key: the LR image's name.
         image: uint8 (3,H,W) RGB, on the network's device.
         kernel: estimated kernel, float32 (k,k) on the CPU, or None where the network estimates none.
-        seconds: time of the network alone.
+        seconds: time of the network alone; None where another program restored the image.
     """
 
     key: str
     image: Tensor
     kernel: Tensor | None
-    seconds: float
+    seconds: float | None
 
 
 @torch.inference_mode()
@@ -88,26 +88,46 @@ def evaluate(
 
     Raises:
         UserError: an image is too small for the network, or too large for the memory, or the output is not finite, or
-            as `measure`; of several processes, what one of them meets is raised in all.
+            as `measure_all`.
+
+    Returns:
+        as `measure_all`.
+    """
+    was_training = net.training
+    net.eval()
+    try:
+        return measure_all(lambda sample: restore(net, sample["lq"], device, sample["key"]), samples, measure)
+    finally:
+        net.train(was_training)
+
+
+def measure_all(
+    restored: Callable[[Mapping], Restored], samples: Iterable[Mapping], measure: Callable[[Restored, Mapping], T]
+) -> list[T]:
+    """Get the restored images of a set and measure each.
+
+    Args:
+        restored: from a sample to its restored image.
+        samples: of several processes, each its share.
+        measure: see `evaluate`.
+
+    Raises:
+        UserError: as `restored` or `measure`; of several processes, what one of them meets is raised in all.
 
     Returns:
         what was measured, in the images' order; of several processes, each gets that of all.
     """
     results = []
     failure = None
-    was_training = net.training
-    net.eval()
     try:
         for sample in samples:
-            results.append(measure(restore(net, sample["lq"], device, sample["key"]), sample))
+            results.append(measure(restored(sample), sample))
     except UserError as error:
         failure = error
         if distributed.world_size() > 1 and not isinstance(
             error, NotFinite
         ):  # the others may be at work for longer than this process may wait for them
             log.error("process %d: %s", distributed.rank(), explain(error))
-    finally:
-        net.train(was_training)
     for met in distributed.gather_interleaved([failure]):
         if met is not None:
             raise met

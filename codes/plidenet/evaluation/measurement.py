@@ -16,14 +16,14 @@ class ImageResult:
 
     Attributes:
         key: the LR image's name.
-        seconds: time of the network alone.
+        seconds: time of the network alone; None where another program restored the image.
         score: PSNR and SSIM; None where the HR image is unknown.
         kernels: None where the true kernel is unknown, nothing was blurred, or the network estimates none.
         perceptual: by the metrics' names; without the HR image, by those alone that need none.
     """
 
     key: str
-    seconds: float
+    seconds: float | None
     score: Score | None
     kernels: KernelPair | None
     perceptual: Mapping[str, float]
@@ -80,25 +80,25 @@ class MeasuredSet:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One network on all the sets of its option file that could be measured (at least one).
+    """One method on all the sets of its option file that could be measured (at least one).
 
     Attributes:
         options: where all of it is said.
         sets: in the option file's order.
-        cost: of the network.
+        cost: of the network; None where another program restored the images.
         tiled: whether images were refined in the tiles of `test.tile`, which not every network knows.
         metrics: the perceptual ones, in the option file's order.
     """
 
     options: Options
     sets: Sequence[MeasuredSet]
-    cost: Cost
+    cost: Cost | None
     tiled: bool = False
     metrics: Sequence[PerceptualMetric] = ()
 
     @property
     def method(self) -> str:
-        """The network's registered name, with a + where it is measured by its x8 self-ensemble."""
+        """The network's name, with a + where it is measured by its x8 self-ensemble."""
         return self.options.network_G.which_model_G + ("+" if self.options.test.ensemble else "")
 
     @property

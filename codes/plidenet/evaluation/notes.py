@@ -21,6 +21,8 @@ def degradations(sets: Iterable[MeasuredSet]) -> list[str]:
 def procedure(name: str, measurement: Measurement) -> list[str]:
     """How a network of this name restored the images, where that was not in one go: a line for each reason."""
     test, lines = measurement.options.test, []
+    if measurement.cost is None:
+        lines.append(f"- {name}: images that another program restored.")
     if test.ensemble:
         lines.append(f"- {name}: outputs for the eight orientations of each image averaged (x8 self-ensemble).")
     if measurement.tiled:
@@ -32,7 +34,7 @@ def procedure(name: str, measurement: Measurement) -> list[str]:
 def weights(measurement: Measurement) -> list[str]:
     """The file of weights and its check sum, in a line, where there is one."""
     path = measurement.options.path.pretrain_model_G
-    if path is None or not path.is_file():
+    if measurement.cost is None or path is None or not path.is_file():
         return []
     return [f"- weights: {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}."]
 

@@ -64,7 +64,9 @@ def write_image_scores(path: Path, images: Sequence[ImageResult]) -> None:
 def _cells(one: ImageResult) -> dict[str, str]:
     cells = {}
     if one.score is not None:
-        cells = dict(zip(METRICS, format_score(one.score), strict=True)) | {"seconds": f"{one.seconds:.3f}"}
+        cells = dict(zip(METRICS, format_score(one.score), strict=True))
+    if one.score is not None and one.seconds is not None:
+        cells["seconds"] = f"{one.seconds:.3f}"
     if one.kernels is not None:
         cells |= zip(KERNEL_METRICS, one.kernels.score.cells(), strict=True)
     return cells | {name: f"{value:.4f}" for name, value in one.perceptual.items()}

@@ -16,7 +16,7 @@ from plidenet.device import choose_device
 from plidenet.evaluation.candidate import Candidate, TestSet, as_tested, prepare
 from plidenet.evaluation.comparison import require_comparable, require_own_folder, write_comparison
 from plidenet.evaluation.ensemble import ORIENTATIONS
-from plidenet.evaluation.evaluator import Restored, evaluate, score_restored
+from plidenet.evaluation.evaluator import Restored, evaluate, measure_all, score_restored
 from plidenet.evaluation.kernels import pair_kernels
 from plidenet.evaluation.measurement import Cost, ImageResult, MeasuredSet, Measurement
 from plidenet.evaluation.report import write_report, write_set
@@ -88,40 +88,50 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     """Restore and measure all images of a candidate; None, with earlier tables removed, if none can be measured."""
     options = candidate.options
     folder = options.results_folder
-    size = complexity.count(candidate.net)
-    net = as_tested(candidate.net, options).to(device)
+    net = None if candidate.net is None else as_tested(candidate.net, options).to(device)
     peak = PeakMemory(device)
     sets: list[MeasuredSet] = []
     seconds: list[float] = []
     for name in candidate.sets:
         measured = _measure_set(candidate, name, net, device, peak)
-        seconds += [one.seconds for one in measured.images]
+        seconds += [one.seconds for one in measured.images if one.seconds is not None]
         if measured.scores or measured.kernels or measured.perceptual:
             if distributed.is_main():
                 if not sets:
                     clear_tables(folder)
                 write_set(folder, measured, options)
             sets.append(measured)
-    candidate.net.cpu()  # makes room for the next
+    if candidate.net is not None:
+        candidate.net.cpu()  # makes room for the next
     log.info("results are in %s", folder)
     if not sets:
         if distributed.is_main():
             clear_tables(folder)
         return None
-    memory = _greatest(peak.bytes)
-    median_seconds = median(seconds)  # the first ones of a GPU are warming up
-    multiply_adds = size.multiply_adds * (len(ORIENTATIONS) if options.test.ensemble else 1)
-    cost = Cost(size.parameters, multiply_adds, median_seconds, memory, describe(device))
-    tiled = any(isinstance(module, Tiled) for module in net.modules())
+    cost = _cost(candidate, seconds, _greatest(peak.bytes), device)
+    tiled = net is not None and any(isinstance(module, Tiled) for module in net.modules())
     return Measurement(options, sets, cost, tiled, candidate.metrics)
 
 
+def _cost(candidate: Candidate, seconds: Sequence[float], memory: int | None, device: torch.device) -> Cost | None:
+    if candidate.net is None:
+        return None
+    size = complexity.count(candidate.net)
+    multiply_adds = size.multiply_adds * (len(ORIENTATIONS) if candidate.options.test.ensemble else 1)
+    median_seconds = median(seconds)  # the first ones of a GPU are warming up
+    return Cost(size.parameters, multiply_adds, median_seconds, memory, describe(device))
+
+
 def _measure_set(
-    candidate: Candidate, name: str, net: nn.Module, device: torch.device, peak: PeakMemory
+    candidate: Candidate, name: str, net: nn.Module | None, device: torch.device, peak: PeakMemory
 ) -> MeasuredSet:
-    """Restore the images of the set of this name, by the network as it is tested, save them, and measure them."""
+    """Restore the images of the set of this name, by the network as it is tested, save them, and measure them.
+
+    Without a network, measure those that another program restored.
+    """
     options, test_set = candidate.options, candidate.sets[name]
-    save = ImageSaver(options.results_folder / name, options.suffix) if options.test.save_images else None
+    saves = options.test.save_images and net is not None
+    save = ImageSaver(options.results_folder / name, options.suffix) if saves else None
 
     def measure_image(restored: Restored, sample: Mapping) -> ImageResult:
         peak.end()
@@ -137,7 +147,11 @@ def _measure_set(
         )
 
     with advising_tiles(), loader_deaths_told("a smaller n_workers takes less memory"):
-        images = evaluate(net, _samples(test_set, name, peak), device, measure_image)
+        samples = _samples(test_set, name, peak)
+        if net is None:
+            images = measure_all(lambda sample: candidate.saved[name](sample["key"]), samples, measure_image)
+        else:
+            images = evaluate(net, samples, device, measure_image)
     return MeasuredSet(name, test_set.conditions, images)
 
 

@@ -17,7 +17,7 @@ from plidenet.losses import LOSSES
 from plidenet.training.start import load_start
 from torch import nn
 from torch.nn import functional as F
-from training_setup import Run
+from training_setup import AUTO, Run
 
 PLAIN = "network_G={which_model_G: Plain, setting: {}}"
 
@@ -199,7 +199,11 @@ def test_networks_and_losses_come_from_the_files_that_an_option_file_names(run, 
         options = run.options(f"parts=[{run.folder}/own.py]", "network_G={which_model_G: Mine, setting: {}}")
     assert type(NETWORKS.build("Mine", **options.network_setting)).__name__ == "Mine"
     run.train(f"parts=[{run.folder}/own.py]", "train.losses=[{type: mine}]", "train.niter=1", "datasets.val=")
-    assert (run.folder / "experiments/run/own.py").read_text() == OWN
+    kept = run.folder / "experiments/run/own.py"
+    assert kept.read_text() == OWN
+    del NETWORKS._entries["Mine"], LOSSES._entries["mine"]  # as in a fresh process
+    run.train(AUTO, f"parts=[{kept}]", "train.losses=[{type: mine}]", "train.niter=2", "datasets.val=")
+    assert kept.read_text() == OWN
     assert any(name == "loss/mine" for _, name, _ in run.curves("run"))
 
 

@@ -4,7 +4,6 @@ import json
 import logging
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -106,7 +105,8 @@ class Experiment:
         with replacing(self.folder / self.option_file) as path:
             path.write_bytes(self.option_text)
         for part in self.options.parts:
-            shutil.copy(part, self.folder)
+            with replacing(self.folder / part.name) as path:
+                path.write_bytes(part.read_bytes())
         with replacing(self.folder / "resolved.yml") as path:
             resuming = replace(self.options, path=replace(self.options.path, resume_state="auto"))
             path.write_text(write_options(resuming), encoding="utf-8")

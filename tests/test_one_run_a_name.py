@@ -21,13 +21,20 @@ LONG = ("train.niter=100000", "logger.save_checkpoint_freq=100000", "train.val_f
 IN_USE = "experiments/run is in use by another training process"
 
 
-def started(run, *overrides):
-    """A process in the midst of training."""
-    process = run.start(run.command(*LONG, *overrides))
-    for line in process.stdout:
-        if "iteration 1/" in line:
-            return process
-    raise AssertionError("it never trained")
+@pytest.fixture
+def started(run):
+    """Start processes, and return each in the midst of training; none outlives the test."""
+    processes = []
+
+    def start():
+        processes.append(process := run.start(run.command(*LONG)))
+        assert any("iteration 1/" in line for line in process.stdout), "it never trained"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def stopped(process):
@@ -38,10 +45,10 @@ def stopped(process):
 
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("resume", [AUTO, "path.resume_state="])
-def test_a_second_process_of_one_name_is_refused_while_the_first_trains(run, resume, earlier):
+def test_a_second_process_of_one_name_is_refused_while_the_first_trains(run, started, resume, earlier):
     if earlier:
         run.train("train.niter=1")
-    first = started(run)
+    first = started()
     second = subprocess.run(run.command(resume), capture_output=True, text=True, check=False)
     assert (second.returncode, IN_USE in second.stderr) == (2, True)
     assert stopped(first)
@@ -51,12 +58,12 @@ def test_a_second_process_of_one_name_is_refused_while_the_first_trains(run, res
 
 
 @pytest.mark.parametrize("resume", [AUTO, "path.resume_state="])
-def test_of_two_that_start_at_once_the_later_one_changes_nothing(run, monkeypatch, resume):
+def test_of_two_that_start_at_once_the_later_one_changes_nothing(run, started, monkeypatch, resume):
     first = []
     prepare = Experiment.prepare
 
     def prepare_late(*arguments):
-        first.append(started(run))
+        first.append(started())
         prepare(*arguments)
 
     monkeypatch.setattr(Experiment, "prepare", prepare_late)
@@ -67,15 +74,15 @@ def test_of_two_that_start_at_once_the_later_one_changes_nothing(run, monkeypatc
     assert not list(run.folder.rglob("*.abandoned"))
 
 
-def test_a_name_is_free_again_when_its_process_has_ended_however_it_ended(run):
-    killed = started(run)
+def test_a_name_is_free_again_when_its_process_has_ended_however_it_ended(run, started):
+    killed = started()
     killed.kill()
     killed.wait()
     assert run.train(AUTO, "train.niter=8", "train.val_freq=100").iteration == 8
 
 
-def test_locks_of_one_folder_do_not_concern_another(run):
-    first = started(run)
+def test_locks_of_one_folder_do_not_concern_another(run, started):
+    first = started()
     other = subprocess.run(run.command("name=other", "train.niter=1"), capture_output=True, text=True, check=False)
     assert other.returncode == 0, other.stderr
     assert stopped(first)

@@ -17,18 +17,18 @@ def run(tmp_path):
     return Run(tmp_path)
 
 
-LONG = ("train.niter=100000", "logger.save_checkpoint_freq=100000", "train.val_freq=100000")
+LONG = ("train.niter=100000", "logger.save_checkpoint_freq=1", "train.val_freq=100000")
 IN_USE = "experiments/run is in use by another training process"
 
 
 @pytest.fixture
 def started(run):
-    """Start processes, and return each in the midst of training; none outlives the test."""
+    """Start processes, and return each in the midst of training, with a state saved; none outlives the test."""
     processes = []
 
     def start():
         processes.append(process := run.start(run.command(*LONG)))
-        assert any("iteration 1/" in line for line in process.stdout), "it never trained"
+        assert any("iteration 1: saved" in line for line in process.stdout), "it never trained"
         return process
 
     yield start

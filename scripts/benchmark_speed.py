@@ -27,7 +27,7 @@ def main() -> None:
     options = read_arguments()
 
     import torch
-    from plidenet.files import replacing
+    from plidenet.files import write_file
     from plidenet.speed.report import document, table
     from plidenet.speed.roofs import measure_roofs
 
@@ -42,8 +42,7 @@ def main() -> None:
     roofs = measure_roofs(device, sorted({result.case.precision for result in results}))
     print(table(results, roofs))
     if options.json:
-        with replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(document(results, roofs, device), indent=1) + "\n", encoding="utf-8")
+        write_file(options.json, json.dumps(document(results, roofs, device), indent=1) + "\n")
 
 
 def read_arguments() -> Namespace:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from plidenet.cli import parser, run
-from plidenet.data.kernels import read_kernels
+from plidenet.data.kernels import kernel_files, read_kernels
 from plidenet.errors import UserError
 
 COLUMNS = 8
@@ -24,19 +24,10 @@ def main() -> None:
     from plidenet.data.images import write_image
     from plidenet.evaluation.figures import draw_kernels
 
-    kernels = [named for path in options.inputs for file in kernel_files(path) for named in named_kernels(file)]
+    files = [file for path in options.inputs for file in (kernel_files(path) if path.is_dir() else [path])]
+    kernels = [named for file in files for named in named_kernels(file)]
     write_image(options.save, draw_kernels(kernels, min(COLUMNS, len(kernels))))
     print(f"{len(kernels)} kernels drawn in {options.save}")
-
-
-def kernel_files(path: Path) -> list[Path]:
-    """The .npy files of a folder, sorted, or the file itself."""
-    if not path.exists():
-        raise UserError(f"{path} does not exist")
-    files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
-    if not files:
-        raise UserError(f"{path} holds no .npy files")
-    return files
 
 
 def named_kernels(path: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -46,13 +46,12 @@ def main() -> None:
     options = arguments.parse_args()
 
     from plidenet.figures.charts import require_matplotlib
-    from plidenet.files import replacing
+    from plidenet.files import write_file
 
     require_matplotlib()
     files = dict(figures(options))
     for name, content in files.items():
-        with replacing(options.save / name) as temporary:
-            temporary.write_bytes(content)
+        write_file(options.save / name, content)
     print(f"wrote {options.save}/: {', '.join(files)}")
 
 

@@ -33,6 +33,14 @@ def test_kernel_visual_draws_every_kernel_in_rows_of_eight(run_script, tmp_path)
     assert (sheet[12 + 168 + 4 : row.shape[0], : 3 * tile].min(axis=(0, 2)) < 128).sum() > 100, "titles are missing"
 
 
+def test_kernel_visual_passes_over_the_hidden_files_that_some_systems_leave(run_script, here):
+    (here / "kernels").mkdir()
+    np.save(here / "kernels/a.npy", np.ones((3, 3)))
+    (here / "kernels/._a.npy").write_bytes(b"of macOS")
+    run = run_script("scripts/kernel_visual.py", here / "kernels", "--save", here / "sheet.png")
+    assert (run.status, run.out.strip()) == (0, f"1 kernels drawn in {here / 'sheet.png'}")
+
+
 def test_kernel_visual_shrinks_kernels_larger_than_their_square(run_script, here):
     np.save(here / "large.npy", anisotropic_gaussian(181, 20, 20, 0).numpy())
     assert run_script("scripts/kernel_visual.py", here / "large.npy", "--save", here / "sheet.png").status == 0
@@ -63,9 +71,9 @@ def test_kernel_visual_refuses_what_is_no_kernel(refused, here, array, message):
 
 
 def test_kernel_visual_refuses_missing_files_and_names_that_are_no_images(refused, here):
-    assert refused("scripts/kernel_visual.py", "none", "--save", "out.png") == "none does not exist"
+    assert refused("scripts/kernel_visual.py", "none", "--save", "out.png") == "none is not a file"
     (here / "HR").mkdir()
-    assert refused("scripts/kernel_visual.py", "HR", "--save", "out.png") == "HR holds no .npy files"
+    assert refused("scripts/kernel_visual.py", "HR", "--save", "out.png") == "HR holds no kernels (.npy)"
     cv2.imwrite("k.png", np.ones((3, 3), np.uint8))
     message = "k.png cannot be read as a kernel: it needs to be a .npy file"
     assert refused("scripts/kernel_visual.py", "k.png", "--save", "out.png").startswith(message)

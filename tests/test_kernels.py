@@ -12,15 +12,13 @@ from plidenet.degradation import (
     gaussian8_sigmas,
     isotropic_gaussian,
     principal_widths,
-    random_anisotropic,
-    random_isotropic,
     random_kernels,
 )
 
 DRAWS = {
-    "isotropic": lambda generator: random_isotropic(3, 21, 0.2, 4.0, generator),
-    "anisotropic": lambda generator: random_anisotropic(3, 21, 0.6, 5.0, generator),
-    "disturbed": lambda generator: random_anisotropic(3, 21, 0.6, 5.0, generator, disturb=True),
+    "isotropic": lambda generator: random_kernels(3, 21, 0.2, 4.0, 1, False, generator),
+    "anisotropic": lambda generator: random_kernels(3, 21, 0.6, 5.0, 0, False, generator),
+    "disturbed": lambda generator: random_kernels(3, 21, 0.6, 5.0, 0, True, generator),
     "mixed": lambda generator: random_kernels(3, 21, 0.6, 5.0, 0.5, True, generator),
     "parameters": lambda generator: torch.stack(draw_anisotropic(3, 0.6, 5.0, generator)),
 }
@@ -87,7 +85,7 @@ def test_only_odd_sizes_have_a_center(size):
     with pytest.raises(ValueError, match=f"must be odd, not {size}"):
         isotropic_gaussian(size, 1.0)
     with pytest.raises(ValueError, match="must be odd"):
-        random_anisotropic(2, size, 0.6, 5.0, seeded())
+        random_kernels(2, size, 0.6, 5.0, 0, False, seeded())
 
 
 @pytest.mark.parametrize("draw", [DRAWS[name] for name in DRAWS if name != "parameters"])
@@ -125,7 +123,7 @@ def test_widths_and_angles_fill_their_ranges_evenly():
 
 
 def test_widths_of_isotropic_kernels_fill_their_range_evenly():
-    widths = principal_widths(random_isotropic(1000, 21, 1.0, 2.0, seeded()))
+    widths = principal_widths(random_kernels(1000, 21, 1.0, 2.0, 1, False, seeded()))
     torch.testing.assert_close(widths[:, 0], widths[:, 1], atol=1e-3, rtol=0)
     counts = torch.histc(widths[:, 0], 4, 0.999, 2.001)
     assert counts.sum() == 1000
@@ -133,12 +131,15 @@ def test_widths_of_isotropic_kernels_fill_their_range_evenly():
 
 
 def test_random_anisotropic_kernels_have_the_drawn_parameters():
-    kernels = random_anisotropic(4, 21, 0.6, 5.0, seeded(3))
-    torch.testing.assert_close(kernels, anisotropic_gaussian(21, *draw_anisotropic(4, 0.6, 5.0, seeded(3))))
+    kernels = random_kernels(4, 21, 0.6, 5.0, 0, False, seeded(3))
+    generator = seeded(3)
+    torch.rand(4, generator=generator)  # the widths of the isotropic ones, drawn first
+    torch.testing.assert_close(kernels, anisotropic_gaussian(21, *draw_anisotropic(4, 0.6, 5.0, generator)))
 
 
 def test_equal_ends_of_the_range_give_that_width():
-    torch.testing.assert_close(random_isotropic(2, 21, 1.5, 1.5, seeded())[1], isotropic_gaussian(21, 1.5))
+    kernels = random_kernels(2, 21, 1.5, 1.5, 1, False, seeded())
+    torch.testing.assert_close(kernels[1], isotropic_gaussian(21, 1.5))
 
 
 def test_disturbing_multiplies_each_tap_by_1_to_1_25():

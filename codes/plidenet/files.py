@@ -45,6 +45,12 @@ def replacing(target: Path, new: bool = False) -> Iterator[Path]:
             raise
 
 
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file, a text in UTF-8, as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 @contextmanager
 def staged(save: Path, targets: Sequence[str]) -> Iterator[Path]:
     """A temporary folder beside `save` to fill with `targets`, which move to `save` when all went well.

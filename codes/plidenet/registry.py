@@ -43,20 +43,28 @@ class Registry:
         return self._entries[name]
 
     def build(self, name: str, **arguments: Any) -> Any:
-        """Call the entry with keyword arguments, refusing the ones that it does not take."""
+        """Call the entry with keyword arguments.
+
+        Raises:
+            UserError: it takes no argument of such a name, needs another one, or refuses a value (ValueError). An
+                entry of this package is taken to fail over its arguments only; other errors in one of somebody's own
+                pass through, with their traceback.
+        """
         entry = self.get(name)
-        parameters = inspect.signature(entry).parameters.values()
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            known = [parameter.name for parameter in parameters]
+        signature = inspect.signature(entry)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
             for argument in arguments:
-                if argument not in known:
-                    raise UserError(f"{self.kind} {name} takes no argument '{argument}'{suggest(argument, known)}")
-        missing = [
-            p.name for p in parameters if p.default is p.empty and p.name not in arguments and p.kind is p.KEYWORD_ONLY
-        ]
-        if missing:
-            raise UserError(f"{self.kind} {name} needs the argument '{missing[0]}'")
+                if argument not in signature.parameters:
+                    known = suggest(argument, signature.parameters)
+                    raise UserError(f"{self.kind} {name} takes no argument '{argument}'{known}")
+        try:
+            signature.bind(**arguments)
+        except TypeError as error:
+            raise UserError(f"{self.kind} {name}: {error}") from error
+        ours = getattr(entry, "func", entry).__module__.startswith("plidenet.")
         try:
             return entry(**arguments)
         except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+            if not (ours or isinstance(error, ValueError)):
+                raise
             raise UserError(f"{self.kind} {name} cannot be built: {error}") from error

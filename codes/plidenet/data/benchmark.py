@@ -40,7 +40,7 @@ from plidenet.degradation import (
     quantize,
 )
 from plidenet.errors import UserError
-from plidenet.files import replacing, staged
+from plidenet.files import staged, write_file
 
 log = logging.getLogger(__name__)
 SETTING2_WIDTHS = (0.6, 5.0)
@@ -252,8 +252,7 @@ def _is_width(value: Any) -> bool:
 
 def _update_manifest(folder: Path, scale: int, summary: dict[str, Any]) -> None:
     manifest = dict(sorted({**read_manifest(folder), f"x{scale}": summary}.items()))
-    with replacing(folder / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    write_file(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def _require_odd(size: int) -> None:

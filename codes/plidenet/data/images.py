@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from plidenet.errors import UserError
-from plidenet.files import replacing
+from plidenet.files import write_file
 from plidenet.names import some
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
     """
     if path.suffix.lower() not in IMAGE_EXTENSIONS:
         raise UserError(f"{path} is no name for an image: it must end in one of {' '.join(IMAGE_EXTENSIONS)}")
-    with replacing(path) as temporary:
-        temporary.write_bytes(encode_image(image, path.suffix))
+    write_file(path, encode_image(image, path.suffix))
 
 
 def encode_image(image: np.ndarray, extension: str = ".png") -> bytes:

@@ -9,8 +9,6 @@ from plidenet.degradation.kernels import (
     gaussian8_sigmas,
     isotropic_gaussian,
     principal_widths,
-    random_anisotropic,
-    random_isotropic,
     random_kernels,
 )
 from plidenet.degradation.pipeline import Downsampling, blur, degrade, direct_center, quantize
@@ -29,7 +27,5 @@ __all__ = [
     "isotropic_gaussian",
     "principal_widths",
     "quantize",
-    "random_anisotropic",
-    "random_isotropic",
     "random_kernels",
 ]

@@ -96,31 +96,6 @@ def draw_anisotropic(
     return width_1, width_2, _uniform(batch, -math.pi, math.pi, generator)
 
 
-def random_isotropic(batch: int, size: int, sig_min: float, sig_max: float, generator: torch.Generator) -> Tensor:
-    """Isotropic Gaussians, widths uniform in [sig_min, sig_max]: (batch,size,size) on the generator's device."""
-    return isotropic_gaussian(size, _uniform(batch, sig_min, sig_max, generator))
-
-
-def random_anisotropic(
-    batch: int, size: int, sig_min: float, sig_max: float, generator: torch.Generator, disturb: bool = False
-) -> Tensor:
-    """Anisotropic Gaussians as in KernelGAN (Bell-Kligler et al., NeurIPS 2019).
-
-    Args:
-        batch: number of kernels.
-        size: side of the kernels, odd.
-        sig_min: smallest width, in pixels.
-        sig_max: largest width; both widths are uniform in between, the angle in [-pi, pi].
-        generator: source of the random numbers.
-        disturb: multiply each tap by 1 + uniform(0, 0.25).
-
-    Returns:
-        (batch,size,size) on the generator's device.
-    """
-    kernels = anisotropic_gaussian(size, *draw_anisotropic(batch, sig_min, sig_max, generator))
-    return disturb_taps(kernels, generator) if disturb else kernels
-
-
 def random_kernels(
     batch: int,
     size: int,
@@ -130,13 +105,16 @@ def random_kernels(
     disturb: bool,
     generator: torch.Generator,
 ) -> Tensor:
-    """Kernels for training, each isotropic with probability `rate_iso` and anisotropic otherwise.
+    """Kernels for training, each isotropic with probability `rate_iso`, and otherwise anisotropic as in KernelGAN.
+
+    Source of the anisotropic ones: Bell-Kligler et al., "Blind super-resolution kernel estimation using an
+    Internal-GAN", NeurIPS 2019.
 
     Args:
         batch: number of kernels.
         size: side of the kernels, odd.
         sig_min: smallest width, in pixels.
-        sig_max: largest width.
+        sig_max: largest width; all are uniform in between.
         rate_iso: probability of an isotropic kernel, 0 to 1.
         disturb: apply multiplicative noise to the anisotropic kernels, see `disturb_taps`.
         generator: source of the random numbers.
@@ -144,8 +122,10 @@ def random_kernels(
     Returns:
         (batch,size,size) on the generator's device.
     """
-    isotropic = random_isotropic(batch, size, sig_min, sig_max, generator)
-    anisotropic = random_anisotropic(batch, size, sig_min, sig_max, generator, disturb)
+    isotropic = isotropic_gaussian(size, _uniform(batch, sig_min, sig_max, generator))
+    anisotropic = anisotropic_gaussian(size, *draw_anisotropic(batch, sig_min, sig_max, generator))
+    if disturb:
+        anisotropic = disturb_taps(anisotropic, generator)
     is_isotropic = _uniform(batch, 0, 1, generator) < rate_iso
     return torch.where(is_isotropic[:, None, None], isotropic, anisotropic)
 

@@ -10,10 +10,11 @@ from plidenet.evaluation import notes
 from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.candidate import Candidate
 from plidenet.evaluation.kernels import write_kernel_tables
-from plidenet.evaluation.markup import NONE, latex, markdown, write_table, write_text
+from plidenet.evaluation.markup import NONE, latex, markdown, write_table
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.published import PublishedMethod, published_images, published_methods
 from plidenet.evaluation.tables import COLUMNS, METRICS, clear_tables, format_score, mean_score
+from plidenet.files import write_file
 
 MEASURED = "measured"
 COSTS = ("parameters (M)", "multiply-adds (G)", "s/image", "peak memory (MiB)")
@@ -85,7 +86,7 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
 
     clear_tables(folder, ("table", "widths", "kernels"))
     tex = latex(header, [[row.cells for row in block] for block in blocks], [line for line in lines if line], left=2)
-    write_text(folder / "table.tex", tex)
+    write_file(folder / "table.tex", tex)
     csv_header = ["method", "source", *(f"{name}_{metric}" for name in sets for metric in METRICS), *COSTS_CSV]
     write_table(folder, "table", text, csv_header, [row.csv for row in rows])
 

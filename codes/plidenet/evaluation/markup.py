@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from plidenet.files import replacing
+from plidenet.files import replacing, write_file
 
 NONE = "\u2013"  # an en dash, in a cell without a value
 
@@ -56,14 +56,8 @@ def latex(header: Sequence[str], blocks: Sequence[Sequence[Sequence[str]]], note
 
 def write_table(folder: Path, name: str, text: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table twice: <name>.md for reading, which holds `text`, and <name>.csv, of `header` and `rows`."""
-    write_text(folder / f"{name}.md", text)
+    write_file(folder / f"{name}.md", text)
     write_csv(folder / f"{name}.csv", header, rows)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text, UTF-8."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -12,7 +12,7 @@ from plidenet.data.images import encode_image, write_image
 from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import Restored
 from plidenet.evaluation.figures import draw_kernel
-from plidenet.files import is_file_name, replacing
+from plidenet.files import is_file_name, write_file
 
 PNG_TAIL = b"\0\0\0\0IEND\xaeB`\x82"
 SOFTWARE = b"tEXtSoftware\0plidenet"  # a PNG's line about the program that made it
@@ -40,8 +40,7 @@ class ImageSaver:
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, kernel)
             write_image(file.with_suffix(".png"), draw_kernel(kernel))
-        with replacing(path) as temporary:
-            temporary.write_bytes(_signed(encode_image(restored.image.permute(1, 2, 0).cpu().numpy())))
+        write_file(path, _signed(encode_image(restored.image.permute(1, 2, 0).cpu().numpy())))
 
     def strange(self, keys: Iterable[str]) -> Path | None:
         """The first file that would be replaced although it is not signed as an earlier call's."""

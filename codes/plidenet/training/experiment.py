@@ -20,7 +20,7 @@ from plidenet import distributed
 from plidenet.checkpoint import load_tensors, save_atomically, save_checkpoint
 from plidenet.config import Options, describe_differences, write_options
 from plidenet.errors import UserError
-from plidenet.files import replacing
+from plidenet.files import write_file
 from plidenet.training.lock import lock
 
 log = logging.getLogger(__name__)
@@ -102,16 +102,12 @@ class Experiment:
         if iteration and best.exists() and not (best_counts or kept.exists()):
             best.replace(kept)
             log.info("the best weights so far are kept as %s", kept)
-        with replacing(self.folder / self.option_file) as path:
-            path.write_bytes(self.option_text)
+        resuming = replace(self.options, path=replace(self.options.path, resume_state="auto"))
+        write_file(self.folder / self.option_file, self.option_text)
         for part in self.options.parts:
-            with replacing(self.folder / part.name) as path:
-                path.write_bytes(part.read_bytes())
-        with replacing(self.folder / "resolved.yml") as path:
-            resuming = replace(self.options, path=replace(self.options.path, resume_state="auto"))
-            path.write_text(write_options(resuming), encoding="utf-8")
-        with replacing(self.folder / "environment.json") as path:
-            path.write_text(json.dumps(describe_environment(), indent=1) + "\n", encoding="utf-8")
+            write_file(self.folder / part.name, part.read_bytes())
+        write_file(self.folder / "resolved.yml", write_options(resuming))
+        write_file(self.folder / "environment.json", json.dumps(describe_environment(), indent=1) + "\n")
 
     def save_weights(self, names: Iterable[str], **weights: Mapping[str, Tensor]) -> None:
         """Write models/<name>_G.pth, the same under each of the names; the main process does."""

@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 from plidenet.data.loaders import build_eval_loader, build_train_loader, worker_count
-from plidenet.data.packed import PackedImages
+from plidenet.data.memory_store import MemoryStore
 from plidenet.errors import UserError
 
 
@@ -32,7 +32,7 @@ def test_images_that_do_not_fit_into_the_memory_are_told_how_much_they_take():
             return 2**26, 2**26
 
     with pytest.raises(UserError, match=r"needs 12582912\.0 GiB, more than is free on cpu; data\.cache=none"):
-        PackedImages(Endless(), torch.device("cpu"))
+        MemoryStore(Endless(), torch.device("cpu"))
 
 
 def test_images_are_not_begun_to_be_read_where_the_free_memory_will_not_hold_them(monkeypatch):
@@ -42,9 +42,9 @@ def test_images_are_not_begun_to_be_read_where_the_free_memory_will_not_hold_the
         def size(self, key):
             return 2**10, 2**10
 
-    monkeypatch.setattr("plidenet.data.packed.free_memory", lambda device: 3 * 2**20 - 1)
+    monkeypatch.setattr("plidenet.data.memory_store.free_memory", lambda device: 3 * 2**20 - 1)
     with pytest.raises(UserError, match=r"needs 0\.0 GiB, more than is free on cpu"):
-        PackedImages(Large(), torch.device("cpu"))
+        MemoryStore(Large(), torch.device("cpu"))
 
 
 @pytest.mark.timeout(60)

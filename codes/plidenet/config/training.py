@@ -96,7 +96,7 @@ class Data:
     """How training reads its images."""
 
     cache: Literal["none", "ram", "gpu"] = option(
-        "none", "each process keeps all HR images in main memory or on its GPU and crops there; none: workers read them"
+        "none", "each process keeps all images in main memory or on its GPU and crops there; none: workers read them"
     )
 
 

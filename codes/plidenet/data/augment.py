@@ -1,20 +1,10 @@
-"""Random crops, flips and transpositions, drawn apart from the images that they are applied to."""
+"""Random crops, flips and transpositions, the same for images of one scene."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-
-
-@dataclass(frozen=True)
-class Placement:
-    """A crop's place, in pixels of the coarsest grid, and orientation: both flips first, then the transposition."""
-
-    top: int
-    left: int
-    flip_rows: bool
-    flip_columns: bool
-    transpose: bool
+import torch
+from torch import Tensor
 
 
 class Augment:
@@ -29,35 +19,36 @@ class Augment:
     def __init__(self, size: int | None, use_flip: bool, use_rot: bool) -> None:
         self.size, self.use_flip, self.use_rot = size, use_flip, use_rot
 
-    def draw(self, height: int, width: int, seed: Sequence[int] | None) -> Placement:
-        """Draw a place in height x width pixels of the coarsest grid; `seed` decides everything, None draws afresh."""
-        rng = np.random.default_rng(seed)
-        top, left = (0, 0) if self.size is None else (int(rng.integers(n - self.size + 1)) for n in (height, width))
-        flip_rows, flip_columns = (self.use_flip & (rng.random(2) < 0.5)).tolist()
-        return Placement(top, left, flip_rows, flip_columns, self.use_rot and bool(rng.random() < 0.5))
-
     def __call__(
-        self, images: Sequence[np.ndarray], steps: Sequence[int], seed: Sequence[int] | None
-    ) -> list[np.ndarray]:
-        """Crop, flip and transpose.
+        self, images: Sequence[np.ndarray | Tensor], steps: Sequence[int], seed: Sequence[int] | None
+    ) -> list[Tensor]:
+        """Crop, then flip, then transpose.
 
         Args:
-            images: (H,W,3) each.
+            images: uint8 (H,W,3) each, arrays or tensors of any device.
             steps: for each image, how many of its pixels span one pixel of the coarsest grid.
-            seed: see `draw`.
+            seed: decides everything; None draws afresh.
+
+        Returns:
+            uint8 (3,h,w) each; those of tensors are on their device.
         """
+        rng = np.random.default_rng(seed)
         height, width = (n // steps[0] for n in images[0].shape[:2])
-        place = self.draw(height, width, seed)
         if self.size is not None:
-            bottom, right = place.top + self.size, place.left + self.size
+            top, left = (int(rng.integers(n - self.size + 1)) for n in (height, width))
+            bottom, right = top + self.size, left + self.size
             images = [
-                image[step * place.top : step * bottom, step * place.left : step * right]
+                image[step * top : step * bottom, step * left : step * right]
                 for image, step in zip(images, steps, strict=True)
             ]
-        if place.flip_rows:
-            images = [image[::-1] for image in images]
-        if place.flip_columns:
-            images = [image[:, ::-1] for image in images]
-        if place.transpose:
-            images = [image.transpose(1, 0, 2) for image in images]
-        return list(images)
+        flips = [dim for dim, heads in zip((-2, -1), rng.random(2) < 0.5, strict=True) if self.use_flip and heads]
+        transpose = self.use_rot and rng.random() < 0.5
+        turned = [tensor.flip(flips) if flips else tensor for tensor in map(to_tensor, images)]
+        return [tensor.mT.contiguous() for tensor in turned] if transpose else turned
+
+
+def to_tensor(image: np.ndarray | Tensor) -> Tensor:
+    """uint8 (H,W,3), an array or a tensor, to a contiguous tensor (3,H,W)."""
+    if isinstance(image, Tensor):
+        return image.permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

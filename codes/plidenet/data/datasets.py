@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from plidenet.data.augment import Augment
+from plidenet.data.augment import Augment, to_tensor
 from plidenet.data.kernels import read_kernel
+from plidenet.data.memory_store import MemoryStore
 from plidenet.data.pairing import check_pair_sizes, pair_keys
 from plidenet.data.stores import Store, open_store
 from plidenet.errors import UserError
@@ -42,7 +42,7 @@ class GTDataset(Dataset):
     def __init__(
         self, *, dataroot_GT: Path, GT_size: int | None = None, use_flip: bool = False, use_rot: bool = False
     ) -> None:
-        self.hr = open_store(dataroot_GT)
+        self.hr: Store = open_store(dataroot_GT)
         self.keys = self.hr.keys
         self.augment = Augment(GT_size, use_flip, use_rot)
         require_room(self.hr, GT_size, dataroot_GT)
@@ -54,7 +54,11 @@ class GTDataset(Dataset):
         number, seed = split_index(index)
         key = self.keys[number]
         (hr,) = self.augment([self.hr.read(key)], [1], seed)
-        return {"key": key, "gt": to_tensor(hr)}
+        return {"key": key, "gt": hr}
+
+    def keep_in_memory(self, device: torch.device) -> None:
+        """Read all images into the memory of a device, where they are cropped from then on; OutOfMemory if too many."""
+        self.hr = MemoryStore(self.hr, device)
 
 
 @DATASETS.register("LQGT")
@@ -86,7 +90,8 @@ class LQGTDataset(Dataset):
         use_rot: bool = False,
     ) -> None:
         self.scale = scale
-        self.hr, self.lr = open_store(dataroot_GT), open_store(dataroot_LQ)
+        self.hr: Store = open_store(dataroot_GT)
+        self.lr: Store = open_store(dataroot_LQ)
         self.keys = self.lr.keys
         self.pairs = pair_keys(self.hr.keys, self.keys)
         check_pair_sizes(self.pairs, self.hr, self.lr, scale)
@@ -104,8 +109,12 @@ class LQGTDataset(Dataset):
         hr, lr = self.hr.read(hr_key), self.lr.read(key)
         hr = hr[: self.scale * lr.shape[0], : self.scale * lr.shape[1]]
         hr, lr = self.augment([hr, lr], [self.scale, 1], seed)
-        sample = {"key": key, "gt": to_tensor(hr), "lq": to_tensor(lr)}
+        sample = {"key": key, "gt": hr, "lq": lr}
         return sample if self.kernels is None else {**sample, "kernel": self.kernels.read(key)}
+
+    def keep_in_memory(self, device: torch.device) -> None:
+        """As for `GTDataset`, HR and LR."""
+        self.hr, self.lr = MemoryStore(self.hr, device), MemoryStore(self.lr, device)
 
 
 @DATASETS.register("LQ")
@@ -159,8 +168,3 @@ def require_room(store: Store, side: int | None, root: Path) -> None:
 
 def split_index(index: Index) -> tuple[int, Sequence[int] | None]:
     return index if isinstance(index, tuple) else (index, None)
-
-
-def to_tensor(image: np.ndarray) -> Tensor:
-    """uint8 (H,W,3) to a contiguous tensor (3,H,W)."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

@@ -5,7 +5,7 @@ import copy
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, Literal
@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from plidenet import distributed
 from plidenet.data.datasets import GTDataset, LQGTDataset
-from plidenet.data.packed import PackedImages
 from plidenet.errors import UserError
 
 SeededIndex = tuple[int, tuple[int, int]]  # which image, and the seed of its crop and orientation
@@ -57,26 +56,6 @@ class RepeatingBatches(Sampler[list[SeededIndex]]):
             yield batch
 
 
-class PackedBatches:
-    """The same HR crops as from a loader with workers, but cut from images held in memory, without workers.
-
-    Args:
-        dataset: HR images with a crop size.
-        batches: which images, with the seeds of their crops.
-        device: where the images are kept and cut.
-    """
-
-    def __init__(self, dataset: GTDataset, batches: RepeatingBatches, device: torch.device) -> None:
-        self.batches, self.augment = batches, dataset.augment
-        self.images = PackedImages(dataset.hr, device)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        assert self.augment.size is not None
-        for batch in self.batches:
-            places = [self.augment.draw(*self.images.sizes[number], seed) for number, seed in batch]
-            yield {"gt": self.images.crops([number for number, _ in batch], places, self.augment.size)}
-
-
 def build_train_loader(
     dataset: GTDataset | LQGTDataset,
     *,
@@ -86,7 +65,7 @@ def build_train_loader(
     device: torch.device,
     start: int = 0,
     cache: Literal["none", "ram", "gpu"] = "none",
-) -> Iterable[dict[str, Any]]:
+) -> DataLoader[dict[str, Any]]:
     """Endless batches for training: this process's share of them, the same whatever the cache and the workers.
 
     Args:
@@ -97,24 +76,22 @@ def build_train_loader(
         device: what training computes on.
         start: the first batch's number.
         cache: "none" reads every image from its file or LMDB when it is needed; "ram" and "gpu" keep all images in
-            main memory or on the device.
+            main memory or on the device, and need no workers.
 
     Raises:
-        UserError: a batch that cannot be divided among the processes, or a cache for LQGT data.
+        UserError: a batch that cannot be divided among the processes.
+        OutOfMemory: more images than memory holds, with a cache.
     """
     world = distributed.world_size()
     if batch_size % world:
         raise UserError(f"a batch of {batch_size} images cannot be divided equally among {world} processes")
     batches = RepeatingBatches(len(dataset), batch_size, seed, start, distributed.rank(), world)
     if cache != "none":
-        if not isinstance(dataset, GTDataset):
-            raise UserError("data.cache supports training sets of mode GT only")
-        return PackedBatches(dataset, batches, device if cache == "gpu" else torch.device("cpu"))
-    workers = worker_arguments(n_workers)
+        dataset.keep_in_memory(device if cache == "gpu" else torch.device("cpu"))
+    workers = worker_arguments(n_workers if cache == "none" else 0)
     prefetch = 4 if workers else None
-    return DataLoader(
-        dataset, batch_sampler=batches, prefetch_factor=prefetch, pin_memory=device.type == "cuda", **workers
-    )
+    pin = device.type == "cuda" and cache != "gpu"
+    return DataLoader(dataset, batch_sampler=batches, prefetch_factor=prefetch, pin_memory=pin, **workers)
 
 
 def build_eval_loader(dataset: Dataset[dict[str, Any]], n_workers: int) -> DataLoader[dict[str, Any]]:

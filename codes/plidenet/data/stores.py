@@ -1,7 +1,7 @@
 """One view of images by key, be they files in a folder or values of an LMDB."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,8 +19,8 @@ class Store(Protocol):
     def size(self, key: str) -> tuple[int, int]:
         """Height and width of an image, without decoding it."""
 
-    def read(self, key: str) -> np.ndarray:
-        """One image, uint8 (H,W,3) RGB."""
+    def read(self, key: str) -> Any:
+        """One image, uint8 (H,W,3) RGB: an array, or a tensor where images are kept in a device's memory."""
 
 
 class FolderStore:

@@ -1,6 +1,5 @@
 """The data of a training run, from the sections under `datasets`."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from plidenet.data.loaders import build_eval_loader, build_train_loader
 from plidenet.errors import UserError
 
 
-def build_train_batches(options: Options, device: torch.device, start: int) -> Iterable[dict[str, Any]]:
+def build_train_batches(options: Options, device: torch.device, start: int) -> DataLoader[dict[str, Any]]:
     """Endless training batches from batch number `start` on; UserError where the section or its data do not serve."""
     section = options.datasets.get("train")
     if section is None:

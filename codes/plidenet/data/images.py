@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
-from zlib import crc32
 
 import cv2
 import numpy as np
@@ -24,8 +23,6 @@ EXIF_ORIENTATION, EXIF_TRANSPOSED = 274, (5, 6, 7, 8)
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
 MAX_PIXELS = 2 * (2**30 // 12)  # 179 million, as for Pillow: a small file can claim any size
 MAX_BYTES = 2**31 - 1  # of a file
-JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xda", b"\xff\xd9"
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 silence = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
 silence(0)  # of damaged files our own messages say enough
@@ -81,10 +78,12 @@ def read_image(path: Path) -> np.ndarray:
 
 def decode_image(data: bytes) -> np.ndarray | None:
     """Decode a file's content to uint8 (H,W,3) RGB; None where that fails."""
-    if not data or _is_damaged(data):
+    if not data:
         return None
     try:
         size = _header(io.BytesIO(data))
+        with Image.open(io.BytesIO(data)) as image:
+            image.verify()  # a PNG's checksums, about which OpenCV also prints a message
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except Exception:  # the two libraries raise anything over damaged files
         return None
@@ -143,40 +142,3 @@ def _header(file: BinaryIO) -> tuple[int, int]:
     if width * height > MAX_PIXELS:
         raise Image.DecompressionBombError
     return (width, height) if transposed else (height, width)
-
-
-def _is_damaged(data: bytes) -> bool:
-    """Whether a PNG's checksums are wrong, or a PNG or JPEG lacks its end.
-
-    OpenCV only prints a message about wrong checksums, and older versions only warn when they fill in missing data.
-    """
-    if data.startswith(PNG_START[:4]):
-        return not _is_whole_png(memoryview(data))
-    if data.startswith(JPEG_START):
-        return not _is_whole_jpeg(data)
-    return False
-
-
-def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether a JPEG's first scan is followed by an end; thumbnails, which have their own, lie in segments before."""
-    at = 2
-    while (at := data.find(b"\xff", at)) >= 0:
-        marker = data[at + 1 : at + 2]
-        if marker == JPEG_SCAN:
-            return data.find(JPEG_END, at) >= 0
-        at += 1 if marker == b"\xff" else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
-
-
-def _is_whole_png(data: memoryview) -> bool:
-    """Whether a PNG has its end, and the right checksum in all critical chunks, whose names start with a capital."""
-    at = len(PNG_START)
-    while at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
-        kind = bytes(data[at + 4 : at + 8])
-        if kind[:1].isupper() and crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            return False
-        if kind == PNG_END:
-            return True
-        at = end + 4
-    return False

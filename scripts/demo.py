@@ -53,7 +53,7 @@ def draw(target: Path) -> None:
     """A part of one test image: LR, as every method restored it, HR."""
     import cv2
     from plidenet.data.images import read_image, write_image
-    from plidenet.evaluation.figures import side_by_side
+    from plidenet.evaluation.drawing import side_by_side
 
     hr = read_image(ROOT / f"{DATA}/setting1/HR/x4/{SHOWN}.png")
     lr = read_image(ROOT / f"{DATA}/setting1/LRblur/x4/{SHOWN}.png")

@@ -22,7 +22,7 @@ def main() -> None:
     options = arguments.parse_args()
 
     from plidenet.data.images import write_image
-    from plidenet.evaluation.figures import draw_kernels
+    from plidenet.evaluation.drawing import draw_kernels
 
     files = [file for path in options.inputs for file in (kernel_files(path) if path.is_dir() else [path])]
     kernels = [named for file in files for named in named_kernels(file)]

@@ -9,7 +9,7 @@ import torch
 from plidenet.data.benchmark import degrade_image
 from plidenet.data.images import read_image
 from plidenet.degradation import anisotropic_gaussian, isotropic_gaussian
-from plidenet.evaluation.figures import SIDE
+from plidenet.evaluation.drawing import SIDE
 from plidenet.evaluation.kernels import KernelPair, draw_pairs, score_kernel
 from plidenet.metrics.kernel import center_of_mass
 from scipy import ndimage

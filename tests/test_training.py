@@ -15,8 +15,8 @@ from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training.ema import build_ema, moving_average
+from plidenet.training.meter import Meter
 from plidenet.training.sets import build_train_batches
-from plidenet.training.stretch import Stretch
 from training_setup import AUTO, Run, assert_identical, assert_same_curves
 
 
@@ -114,24 +114,24 @@ def test_the_log_holds_the_means_of_the_steps_between_its_lines(run):
     assert means[4, "lr"] == each[4, "lr"] != each[3, "lr"]
 
 
-def test_a_stretch_has_the_last_steps_names_and_passes_over_skipped_steps():
-    stretch = Stretch()
+def test_a_report_has_the_last_steps_names_and_passes_over_skipped_steps():
+    meter = Meter()
     for step in ({"loss": 9.0}, {"l1": 2.0}, {"l1": math.nan, "norm": math.inf}, {"l1": 4.0, "norm": math.inf}):
-        stretch.add(step)
-    assert stretch.take()[0] == {"l1": 3.0, "norm": math.inf}
-    stretch.add({"l1": 1.0})
-    assert stretch.take()[0] == {"l1": 1.0}
+        meter.add(step)
+    assert meter.take()[0] == {"l1": 3.0, "norm": math.inf}
+    meter.add({"l1": 1.0})
+    assert meter.take()[0] == {"l1": 1.0}
 
 
 def test_pauses_are_not_counted_in_the_pace(monkeypatch):
     clock = iter([0.0, 20.0, 120.0, 124.0, 124.0])
-    stretch = Stretch()
+    meter = Meter()
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    stretch.start_clock()
-    stretch.add({})
-    with stretch.paused():  # from 20 to 120
-        stretch.add({})
-    assert stretch.take()[1] == 12
+    meter.start_clock()
+    meter.add({})
+    with meter.paused():  # from 20 to 120
+        meter.add({})
+    assert meter.take()[1] == 12
 
 
 @pytest.mark.parametrize("cache", ["ram", "gpu"])

@@ -134,43 +134,53 @@ class _Reader:
     def convert(self, kind: Any, value: Any, where: str) -> Any:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union):
-            literals = [argument for argument in arguments[1:] if typing.get_origin(argument) is Literal]
-            words = [word for literal in literals for word in typing.get_args(literal)]
-            if value is None or value in words:
-                return value
-            try:
-                return self.convert(arguments[0], value, where)
-            except UserError as error:
-                raise UserError("; or ".join([str(error), *map(str, words)])) from error
+            return self.alternative(arguments, value, where)
         if isinstance(value, Written):
             as_text = kind is str or (kind is Path and not isinstance(value.value, bool))
             value = value.text if as_text else value.value
         if dataclasses.is_dataclass(kind):
             return self.section(typing.cast(type, kind), {} if value is None else value, where)
         if origin is Literal:
-            matching = [argument for argument in arguments if argument == value and not isinstance(value, bool)]
-            if not matching:
-                names = [str(argument) for argument in arguments]
-                hint = nearest(str(value), names)
-                raise self.error(where, f"must be one of {', '.join(names)}, not {_show(value)}{hint}")
-            return matching[0]  # 4, also for 4.0
+            return self.choice(arguments, value, where)
         if origin is tuple:
-            if not isinstance(value, list | tuple):
-                raise self.error(where, f"must be a list, not {_show(value)}")
-            return tuple(self.convert(arguments[0], entry, f"{where}[{i}]") for i, entry in enumerate(value))
+            return self.sequence(arguments[0], value, where)
         if origin is not None and issubclass(origin, Mapping):
-            if not isinstance(value, Mapping):
-                raise self.error(where, f"must be a section with fields, not {_show(value)}")
-            for key, entry in value.items():
-                if entry is ABSENT:
-                    log.warning("%s: there is no %s.%s to leave out", self.file.name, where, key)
-            inner_kind = arguments[1]
-            nothing = (ABSENT, None) if dataclasses.is_dataclass(inner_kind) else (ABSENT,)  # val: ~ is no data set
-            value = {k: v for k, v in value.items() if v not in nothing}
-            return MappingProxyType({k: self.convert(inner_kind, v, f"{where}.{k}") for k, v in value.items()})
-        if kind is Any:
-            return _freeze(value)
-        return self.scalar(kind, value, where)
+            return self.mapping(arguments[1], value, where)
+        return _freeze(value) if kind is Any else self.scalar(kind, value, where)
+
+    def alternative(self, kinds: Sequence[Any], value: Any, where: str) -> Any:
+        """A value of the first kind, one of the words that Literals among the others allow, or None."""
+        literals = [kind for kind in kinds[1:] if typing.get_origin(kind) is Literal]
+        words = [word for literal in literals for word in typing.get_args(literal)]
+        if value is None or value in words:
+            return value
+        try:
+            return self.convert(kinds[0], value, where)
+        except UserError as error:
+            raise UserError("; or ".join([str(error), *map(str, words)])) from error
+
+    def choice(self, allowed: Sequence[Any], value: Any, where: str) -> Any:
+        for argument in allowed:
+            if argument == value and not isinstance(value, bool):
+                return argument  # 4, also for 4.0
+        names = [str(argument) for argument in allowed]
+        hint = nearest(str(value), names)
+        raise self.error(where, f"must be one of {', '.join(names)}, not {_show(value)}{hint}")
+
+    def sequence(self, kind: Any, value: Any, where: str) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise self.error(where, f"must be a list, not {_show(value)}")
+        return tuple(self.convert(kind, entry, f"{where}[{i}]") for i, entry in enumerate(value))
+
+    def mapping(self, kind: Any, value: Any, where: str) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise self.error(where, f"must be a section with fields, not {_show(value)}")
+        for key, entry in value.items():
+            if entry is ABSENT:
+                log.warning("%s: there is no %s.%s to leave out", self.file.name, where, key)
+        nothing = (ABSENT, None) if dataclasses.is_dataclass(kind) else (ABSENT,)  # val: ~ is no data set
+        kept = {key: entry for key, entry in value.items() if entry not in nothing}
+        return MappingProxyType({key: self.convert(kind, entry, f"{where}.{key}") for key, entry in kept.items()})
 
     def scalar(self, kind: type, value: Any, where: str) -> Any:
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -48,8 +48,8 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         raise UserError(f"{target} holds the input images, which could be overwritten; choose another output folder")
     share = list(files.items())[distributed.rank() :: distributed.world_size()]
     save = ImageSaver(target, options.suffix)
-    if strange := save.strange(dict(share)):
-        raise UserError(f"{strange} exists, and is not signed as a result of this program; choose another folder")
+    if foreign := save.foreign(dict(share)):
+        raise UserError(f"{foreign} exists, and is not signed as a result of this program; choose another folder")
     device = choose_device(options)
     net = load_network(options, weights)
     if options.test.tile is None and works_in_tiles(net):

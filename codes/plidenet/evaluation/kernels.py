@@ -13,8 +13,8 @@ from torch import Tensor
 from plidenet.degradation import Downsampling, degrade
 from plidenet.device import to_float, to_uint8
 from plidenet.evaluation.conditions import Conditions
+from plidenet.evaluation.drawing import draw_kernels
 from plidenet.evaluation.evaluator import Restored
-from plidenet.evaluation.figures import draw_kernels
 from plidenet.evaluation.markup import markdown, write_table
 from plidenet.metrics import kernel_l1, psnr
 from plidenet.metrics.kernel import center_of_mass, in_one_size

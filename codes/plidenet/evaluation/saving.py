@@ -10,8 +10,8 @@ import numpy as np
 
 from plidenet.data.images import encode_image, write_image
 from plidenet.errors import UserError
+from plidenet.evaluation.drawing import draw_kernel
 from plidenet.evaluation.evaluator import Restored
-from plidenet.evaluation.figures import draw_kernel
 from plidenet.files import is_file_name, write_file
 
 PNG_TAIL = b"\0\0\0\0IEND\xaeB`\x82"
@@ -42,7 +42,7 @@ class ImageSaver:
             write_image(file.with_suffix(".png"), draw_kernel(kernel))
         write_file(path, _signed(encode_image(restored.image.permute(1, 2, 0).cpu().numpy())))
 
-    def strange(self, keys: Iterable[str]) -> Path | None:
+    def foreign(self, keys: Iterable[str]) -> Path | None:
         """The first file that would be replaced although it is not signed as an earlier call's."""
         return next((path for path in map(self._named, keys) if path.exists() and not _is_signed(path)), None)
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from plidenet.errors import UserError
-from plidenet.evaluation.figures import draw_kernel
+from plidenet.evaluation.drawing import draw_kernel
 from plidenet.figures.results import Scene
 from plidenet.figures.theme import Theme
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from plidenet.data.images import encode_image
-from plidenet.evaluation.figures import draw_kernel
+from plidenet.evaluation.drawing import draw_kernel
 from plidenet.figures.results import Scene
 from plidenet.figures.theme import DARK, FONTS, LIGHT, Theme
 

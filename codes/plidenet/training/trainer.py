@@ -31,12 +31,12 @@ from plidenet.training.experiment import Experiment
 from plidenet.training.failures import failures_told
 from plidenet.training.guard import Diverged, DivergenceGuard
 from plidenet.training.interrupt import Interrupt, Stopped
+from plidenet.training.meter import Meter
 from plidenet.training.optimizer import build_optimizer
 from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate, warn_of_long_warm_up
 from plidenet.training.sets import build_train_batches, build_val_loaders
 from plidenet.training.start import load_start, require_crops
-from plidenet.training.stretch import Stretch
 from plidenet.training.validation import Validator, measures_anew
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.net, options, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.train.precision == "fp16")
         self.guard = DivergenceGuard(options.guard)
-        self.stretch = Stretch()
+        self.meter = Meter()
         self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
         if self.ema is not None:
             self._parts["ema"] = self.ema
@@ -128,11 +128,11 @@ class Trainer:
             self.validate(interrupt)
             if self.iteration > 0:
                 self.save()
-        self.stretch.start_clock()
+        self.meter.start_clock()
         for batch in distributed.in_step(islice(self.batches, train.niter - self.iteration), self.device):
             values = self.train_step(batch, interrupt.requested)
             stopping = values.pop("stop") > 0
-            self.stretch.add(values)
+            self.meter.add(values)
             bar.update()
             last = self.iteration == train.niter
             if self.guard.is_lost:
@@ -142,7 +142,7 @@ class Trainer:
             self.validation_due = self.iteration % train.val_freq == 0 or last
             if stopping:
                 raise Stopped
-            with self.stretch.paused():
+            with self.meter.paused():
                 if self.validation_due:
                     self.validate(interrupt)
                 if self.iteration % logger.save_checkpoint_freq == 0 or last:
@@ -194,8 +194,8 @@ class Trainer:
         return values
 
     def report(self, bar: tqdm) -> None:
-        """Log what the steps since the last report came to, and begin the next stretch."""
-        values, seconds = self.stretch.take()
+        """Log what the steps since the last report came to, and begin anew."""
+        values, seconds = self.meter.take()
         if not distributed.is_main():
             return
         lr, niter = self.optimizer.param_groups[0]["lr"], self.options.train.niter
@@ -264,7 +264,7 @@ class Trainer:
                     "weights": self.snapshot(),
                     "last_good": None if self.last_good["iteration"] == self.iteration else self.last_good,
                     "guard": self.guard.state_dict(),
-                    "stretch": self.stretch.state_dict(),
+                    "stretch": self.meter.state_dict(),
                 }
             )
         log.info("iteration %d: saved to %s", self.iteration, self.experiment.folder)
@@ -281,7 +281,7 @@ class Trainer:
                     )
             self.load_snapshot(copy.deepcopy(state["weights"]))
             self.guard.load_state_dict(state["guard"])
-            self.stretch.load_state_dict(state["stretch"])
+            self.meter.load_state_dict(state["stretch"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not fit this network; another name starts a new run: {error}") from error
         if state["iteration"] > (niter := self.options.train.niter):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from plidenet.config import Options
+from plidenet.evaluation.drawing import show_restoration
 from plidenet.evaluation.evaluator import NotFinite, Restored, evaluate, score_restored
-from plidenet.evaluation.figures import show_restoration
 from plidenet.evaluation.tables import mean_score
 from plidenet.evaluation.tiling import advising_tiles
 from plidenet.metrics import Score, kernel_l1

@@ -8,11 +8,11 @@ from statistics import fmean
 from typing import Any
 
 
-class Stretch:
+class Meter:
     """Collects the values of the steps since the last report, whose mean says more than a single batch.
 
-    Values that are not finite, of steps that were skipped, count only where a stretch has no others. The names are
-    the last step's: a run resumed with other losses may have begun the stretch with other names.
+    Values that are not finite, of steps that were skipped, count only where there are no others. The names are
+    the last step's: a run resumed with other losses may have begun with other names.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Stretch:
         self.timed += 1
 
     def take(self) -> tuple[dict[str, float], float]:
-        """The means by name, and the seconds of a step; the next stretch begins."""
+        """The means by name, and the seconds of a step; counting begins anew."""
         means = {}
         for name, last in self.values[-1].items():
             finite = [values[name] for values in self.values if math.isfinite(values.get(name, math.nan))]

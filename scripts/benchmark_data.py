@@ -24,8 +24,8 @@ def main() -> None:
     arguments.add_argument("--batches", type=int, default=20, help="batches to time on each path (default 20)")
     arguments.add_argument("--steps", type=int, default=5, help="training steps to time (default 5)")
     given = arguments.parse_intermixed_args()
-    if min(given.images, given.batches, given.steps) < 1:
-        raise UserError("--images, --batches and --steps must be positive")
+    if min(given.images, given.side, given.batches, given.steps) < 1:
+        raise UserError("--images, --side, --batches and --steps must be positive")
 
     from plidenet.config import load_options
 

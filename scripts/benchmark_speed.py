@@ -8,10 +8,10 @@ that others use too, compare CPU times.
 
 import json
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plidenet.cli import parser, progress, run
 from plidenet.errors import UserError
@@ -54,7 +54,7 @@ def read_arguments() -> Namespace:
     )
     add = arguments.add_argument
     add("--network", nargs="+", default=["PL_IDENet"], metavar="NAME", help="registered names (default PL_IDENet)")
-    add("--setting", type=json.loads, default={}, metavar="JSON", help="further arguments of the networks")
+    add("--setting", type=read_setting, default={}, metavar="JSON", help="further arguments of the networks")
     add("--scale", type=int, default=4, choices=(2, 3, 4), help="HR size / LR size (default 4)")
     add("--sizes", type=int, nargs="+", default=[64], metavar="N", help="sides of the LR images (default 64)")
     add("--batch", type=int, default=1, help="images at a time (default 1)")
@@ -71,6 +71,17 @@ def read_arguments() -> Namespace:
     if min(options.repeats, options.batch, *options.sizes) < 1 or (options.threads or 1) < 1:
         raise UserError("--repeats, --batch, --sizes and --threads must be positive")
     return options
+
+
+def read_setting(text: str) -> dict[str, Any]:
+    """The arguments that --setting gives; ArgumentTypeError where it is no JSON object, or sets the scale."""
+    try:
+        setting = json.loads(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"'{text}' is not JSON") from error
+    if not isinstance(setting, dict) or "scale" in setting:
+        raise ArgumentTypeError("""it needs to be like '{"window_size": 4}', and --scale sets the scale""")
+    return setting
 
 
 def choose_cases(options: Namespace) -> list["Case"]:

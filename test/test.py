@@ -42,8 +42,13 @@ def files_and_overrides(given: Namespace) -> tuple[list[str], list[str]]:
         raise UserError("give one option file after -opt, or several after --compare")
     if given.output is not None and given.compare is None:
         raise UserError("--output is for --compare; path.results_root=FOLDER moves the results of -opt")
-    files = [given.opt] if given.opt else [entry for entry in given.compare if "=" not in entry]
-    return files, [entry for entry in given.compare or () if "=" in entry] + given.overrides + tile_overrides(given)
+    if given.opt:
+        return [given.opt], given.overrides + tile_overrides(given)
+    files = [entry for entry in given.compare if "=" not in entry or Path(entry).is_file()]
+    if not files:
+        raise UserError("--compare needs option files")
+    assignments = [entry for entry in given.compare if entry not in files]
+    return files, assignments + given.overrides + tile_overrides(given)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from conftest import ROOT, TINY, tree
 from PIL import Image
 from plidenet import build_network
 from plidenet.checkpoint import save_checkpoint
-from plidenet.data.images import list_images, write_image
+from plidenet.data.images import image_size, list_images, write_image
 from plidenet.data.lmdb_store import write_lmdb
 from plidenet.errors import UserError
 from skimage import data
@@ -280,3 +280,13 @@ def test_the_sentence_stands_alone_in_a_process_of_its_own(here, name):
     assert done.returncode == 2
     assert done.stderr == f"error: broken/{name} is not an image of 8 or 16 bits, or it is truncated\n"
     assert (done.stdout, tree(here)) == ("", before)
+
+
+def test_links_to_missing_images_are_told(here, train):
+    (here / "HR/9.png").symlink_to("/none.png")
+    assert train().endswith("HR/9.png cannot be read: No such file or directory")
+    assert here / "HR/9.png" in list_images(here / "HR")
+    (here / "HR/9.png").unlink()
+    (here / "HR/9.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match="is not an image of 8 or 16 bits"):
+        image_size(here / "HR/9.png")

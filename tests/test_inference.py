@@ -88,10 +88,28 @@ def test_ones_own_image_in_the_output_folder_is_not_replaced(write_options, run_
     command = ["test/inference.py", "-opt", file, "-output_dir", tmp_path / "out", "-input_dir"]
     ended = run_script(*command, photographs[0])
     assert (ended.status, [path.name for path in (tmp_path / "out").iterdir()]) == (2, ["gray.png"])
-    assert "out/gray.png exists, and is not signed as a result of this program" in ended.err
+    assert "out/gray.png exists, and is no earlier result of this program" in ended.err
     for _ in range(2):  # what an earlier call restored is replaced
         assert run_script(*command, photographs[0] / "rgb.png").status == 0
     assert (tmp_path / "out/gray.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["rgb.npy", "rgb.png"])
+def test_ones_own_kernels_are_not_replaced_but_those_of_a_stopped_call_are(
+    write_options, run_script, tmp_path, photographs, weights, name
+):
+    command = ["test/inference.py", "-opt", write_options(network_G=LEARNED), "--weights", weights]
+    command += ["-input_dir", photographs[0] / "rgb.png", "-output_dir", tmp_path / "out"]
+    (tmp_path / "out/kernels").mkdir(parents=True)
+    own = tmp_path / "out/kernels" / name
+    own.write_bytes(b"of one's own")
+    ended = run_script(*command)
+    assert (ended.status, own.read_bytes()) == (2, b"of one's own")
+    assert f"out/kernels/{name} exists, and is no earlier result" in ended.err
+    own.unlink()
+    assert run_script(*command).status == 0
+    (tmp_path / "out/rgb.png").unlink()  # as if it had been stopped before it wrote the image
+    assert run_script(*command).status == 0
 
 
 def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(

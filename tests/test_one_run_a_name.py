@@ -104,3 +104,13 @@ def test_what_is_said_of_a_lock_that_another_process_holds(tmp_path, monkeypatch
     monkeypatch.setattr(fcntl, "lockf", held)
     with pytest.raises(UserError, match="taken"):
         lock(tmp_path / "file", "taken")
+
+
+@pytest.mark.parametrize("resume", [AUTO, "path.resume_state="])
+def test_a_folder_that_holds_no_run_is_left_alone(run, resume):
+    weights = run.folder / "experiments/run/weights.pth"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    with pytest.raises(UserError, match="run holds no training run; choose another name"):
+        run.train(resume)
+    assert list((run.folder / "experiments").rglob("*")) == [weights.parent, weights]

@@ -223,3 +223,17 @@ def test_a_part_that_is_no_python_file_is_refused(run, name):
     (run.folder / "notes.txt").write_text(OWN)
     with pytest.raises(UserError, match=r"is not a Python file \(parts\)"):
         run.options(f"parts=[{run.folder}/{name}]")
+
+
+def test_losses_that_reach_nothing_are_told(run, monkeypatch):
+    monkeypatch.setitem(LOSSES._entries, "constant", lambda restoration: restoration.hr.mean())
+    with pytest.raises(UserError, match="no parameter that can be trained has an effect on the losses"):
+        run.train(PLAIN, "train.losses=[{type: constant}]")
+
+
+def test_parts_of_one_name_are_refused(run):
+    for folder in "ab":
+        (run.folder / folder).mkdir()
+        (run.folder / folder / "net.py").touch()
+    with pytest.raises(UserError, match="two parts have the same file name"):
+        run.options(f"parts=[{run.folder}/a/net.py, {run.folder}/b/net.py]")

@@ -194,3 +194,10 @@ def test_what_cannot_be_measured_is_refused(run_script, arguments, message):
     done = run_script("scripts/benchmark_speed.py", "--device", "cpu", *arguments)
     assert done.status == 2
     assert message in done.err
+
+
+@pytest.mark.parametrize("setting", ["x", "[1]", '{"scale": 2}'])
+def test_a_setting_that_is_no_json_object_of_the_network_is_refused(run_script, setting):
+    ended = run_script("scripts/benchmark_speed.py", "--setting", setting)
+    assert ended.status == 2
+    assert ended.err.splitlines()[-1].startswith("benchmark_speed.py: error: argument --setting: ")

@@ -1,7 +1,9 @@
 """What all command-line programs share: the parser, the exit status, the progress bar. Imports no torch."""
 
 import argparse
+import io
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -63,12 +65,21 @@ def tile_overrides(given: argparse.Namespace) -> list[str]:
 def run(main: Callable[[], None]) -> int:
     """Run a program; user errors and files that cannot be used end it with one line on stderr and status 2.
 
-    Use as `sys.exit(run(main))`. Ctrl-C gives status 130; other errors pass through with a traceback (1).
+    Use as `sys.exit(run(main))`. Ctrl-C gives status 130, a reader of the output that is gone (`| head`) 1; other
+    errors pass through with a traceback (1). Characters that the output's encoding lacks are printed as "?".
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     # Threads that spin while they wait make PyTorch ten times slower on a shared CPU. It reads this when imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at its end
+        return 1
     except (UserError, OSError) as error:
         sentence = explain(error)
         if sentence is None:
@@ -79,6 +90,13 @@ def run(main: Callable[[], None]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads what is printed."""
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    return bool(output.poll(0))
 
 
 def explain(error: BaseException) -> str | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 import sys
 import types
 import typing
@@ -224,6 +225,10 @@ def _override(content: dict[str, Any], assignment: str) -> None:
         value = parse(text)
     except Exception as error:
         raise UserError(f"the value of '{assignment}' is not valid YAML") from error
+    if _ends_in_comment(text):
+        raise UserError(
+            f"in '{assignment}', what follows # is a comment in YAML; quote the value, as in name='\"run #2\"'"
+        )
     *sections, last = name.split(".")
     for section in sections:
         if content.get(section) is None:
@@ -235,6 +240,17 @@ def _override(content: dict[str, Any], assignment: str) -> None:
         content[last] = value
     elif content.pop(last, ABSENT) is ABSENT:
         content[last] = ABSENT
+
+
+def _ends_in_comment(text: str) -> bool:
+    """Whether a part of a YAML text is not read: from the # that begins a word, unless it stands in quotes."""
+    for mark in re.finditer(r"(?<!\S)#", text):
+        try:
+            if parse(text[: mark.start()]) == parse(text):
+                return True
+        except Exception:  # it was cut within quotes
+            continue
+    return False
 
 
 def _project_root(folder: Path) -> Path:

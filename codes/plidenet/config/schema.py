@@ -132,9 +132,10 @@ class Test:
     )
 
     def __post_init__(self) -> None:
-        require(self.overlap >= 0, "tile_overlap", "must not be negative")
         if isinstance(self.tile, int):
             require(self.tile >= SMALLEST_LR, "tile", f"must be at least {SMALLEST_LR} LR pixels")
+        require(self.overlap >= 0, "tile_overlap", "must not be negative")
+        if isinstance(self.tile, int):
             require(2 * self.overlap <= self.tile, "tile_overlap", "must be at most half of the tile")
 
     @property

@@ -23,6 +23,7 @@ EXIF_ORIENTATION, EXIF_TRANSPOSED = 274, (5, 6, 7, 8)
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
 MAX_PIXELS = 2 * (2**30 // 12)  # 179 million, as for Pillow: a small file can claim any size
 MAX_BYTES = 2**31 - 1  # of a file
+NO_IMAGE = "is not an image of 8 or 16 bits, or it is truncated"
 
 silence = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
 silence(0)  # of damaged files our own messages say enough
@@ -37,7 +38,8 @@ def list_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder" if folder.exists() else f"no folder {folder}")
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))  # macOS: ._a.png
-    images = [path for path in paths if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS]
+    files = [path for path in paths if path.is_file() or (path.is_symlink() and not path.exists())]  # broken links, too
+    images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
     inner = [path.name for path in paths if path.is_dir()]
     if not images:
         kinds = ", ".join(extension[1:] for extension in IMAGE_EXTENSIONS)
@@ -68,11 +70,11 @@ def read_image(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise UserError(f"{path} {_unreadable(error)}") from error
     image = decode_image(data)
     if image is None:
         image_size(path)  # says more where the size is what is wrong
-        raise UserError(f"{path} is not an image of 8 or 16 bits, or it is truncated")
+        raise UserError(f"{path} {NO_IMAGE}")
     return image
 
 
@@ -99,8 +101,10 @@ def image_size(path: Path) -> tuple[int, int]:
             return _header(file)
     except Image.DecompressionBombError as error:
         raise UserError(f"{path} claims to be an image of more than {MAX_PIXELS} pixels") from error
+    except OSError as error:
+        raise UserError(f"{path} {_unreadable(error)}") from error
     except Exception as error:  # Pillow raises anything over damaged files
-        raise UserError(f"{path} is not an image of 8 or 16 bits, or it is truncated") from error
+        raise UserError(f"{path} {NO_IMAGE}") from error
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -125,6 +129,11 @@ def encode_image(image: np.ndarray, extension: str = ".png") -> bytes:
 def _tell_of_subfolders(folder: Path, names: str) -> None:
     """Once for each folder, however often its images are listed."""
     log.warning("%s: its subfolders are not searched: %s", folder, names)
+
+
+def _unreadable(error: OSError) -> str:
+    """What is wrong with a file that the system, or Pillow (without an error number), fails to read."""
+    return NO_IMAGE if error.errno is None else f"cannot be read: {error.strerror}"
 
 
 def _header(file: BinaryIO) -> tuple[int, int]:

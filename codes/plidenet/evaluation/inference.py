@@ -49,7 +49,7 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
     share = list(files.items())[distributed.rank() :: distributed.world_size()]
     save = ImageSaver(target, options.suffix)
     if foreign := save.foreign(dict(share)):
-        raise UserError(f"{foreign} exists, and is not signed as a result of this program; choose another folder")
+        raise UserError(f"{foreign} exists, and is no earlier result of this program; choose another folder")
     device = choose_device(options)
     net = load_network(options, weights)
     if options.test.tile is None and works_in_tiles(net):

@@ -8,18 +8,18 @@ from zlib import crc32
 
 import numpy as np
 
-from plidenet.data.images import encode_image, write_image
+from plidenet.data.images import encode_image
 from plidenet.errors import UserError
 from plidenet.evaluation.drawing import draw_kernel
 from plidenet.evaluation.evaluator import Restored
-from plidenet.files import is_file_name, write_file
+from plidenet.files import is_file_name, replacing, write_file
 
 PNG_TAIL = b"\0\0\0\0IEND\xaeB`\x82"
 SOFTWARE = b"tEXtSoftware\0plidenet"  # a PNG's line about the program that made it
 
 
 class ImageSaver:
-    """Writes restored images, signed as this program's, and their estimated kernels.
+    """Writes restored images and their estimated kernels, with PNGs signed as this program's.
 
     Args:
         folder: where the images go; kernels go to its subfolder `kernels`.
@@ -36,15 +36,23 @@ class ImageSaver:
     def __call__(self, restored: Restored) -> None:
         path = self._path(restored.key)
         if restored.kernel is not None:  # first, so that no image lacks its kernel
-            file, kernel = self._kernel(restored.key), restored.kernel.numpy()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            np.save(file, kernel)
-            write_image(file.with_suffix(".png"), draw_kernel(kernel))
+            drawing, array = self._kernel(restored.key)
+            write_file(drawing, _signed(encode_image(draw_kernel(restored.kernel.numpy()))))
+            with replacing(array) as temporary, temporary.open("wb") as file:
+                np.save(file, restored.kernel.numpy())
         write_file(path, _signed(encode_image(restored.image.permute(1, 2, 0).cpu().numpy())))
 
     def foreign(self, keys: Iterable[str]) -> Path | None:
-        """The first file that would be replaced although it is not signed as an earlier call's."""
-        return next((path for path in map(self._named, keys) if path.exists() and not _is_signed(path)), None)
+        """The first file that would be replaced although no earlier call wrote it."""
+        for key in keys:
+            image, (drawing, array) = self._named(key), self._kernel(key)
+            if _is_signed(image):
+                continue
+            kernel = () if _is_signed(drawing) else (drawing, array)  # signed: a call was stopped before the image
+            for path in (image, *kernel):
+                if path.exists():
+                    return path
+        return None
 
     def _path(self, key: str) -> Path:
         if not is_file_name(key):
@@ -58,8 +66,9 @@ class ImageSaver:
     def _named(self, key: str) -> Path:
         return self.folder / f"{key}{self.suffix}.png"
 
-    def _kernel(self, key: str) -> Path:
-        return self.folder / "kernels" / f"{key}.npy"
+    def _kernel(self, key: str) -> tuple[Path, Path]:
+        """The kernel's picture, signed as the image is, and the kernel itself."""
+        return self.folder / "kernels" / f"{key}.png", self.folder / "kernels" / f"{key}.npy"
 
 
 def _signed(png: bytes) -> bytes:
@@ -67,6 +76,8 @@ def _signed(png: bytes) -> bytes:
 
 
 def _is_signed(path: Path) -> bool:
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - len(_signature()), 0))
         return file.read() == _signature()

@@ -80,8 +80,9 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
         return NOTHING
     if not distributed.is_main():
         return ""
+    text = write_comparison(folder, measurements)
     log.info("the comparison is in %s", folder)
-    return write_comparison(folder, measurements)
+    return text
 
 
 def measure(candidate: Candidate, device: torch.device) -> Measurement | None:

@@ -59,9 +59,11 @@ class Experiment:
         """Keep other programs from training in the folder, where it exists, until this one ends.
 
         Raises:
-            UserError: another one does.
+            UserError: another one does, or the folder holds other things than a run.
         """
         if distributed.is_main() and self._lock is None and self.folder.exists():
+            if any(self.folder.iterdir()) and not (self.models.is_dir() or self.states.is_dir()):
+                raise UserError(f"{self.folder} holds no training run; choose another name, for it would be moved away")
             refusal = f"{self.folder} is in use by another training process; another name starts a run beside it"
             self._lock = lock(self.folder / ".lock", refusal)
 

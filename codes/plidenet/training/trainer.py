@@ -60,8 +60,7 @@ class Trainer:
         self.device = choose_device(options)
         warn_of_emulation(options.train.precision, self.device)
         warn_of_long_warm_up(options.train)
-        self.seed = options.train.manual_seed
-        self.iteration = 0
+        self.seed, self.iteration = options.train.manual_seed, 0
         self.best_psnr = -math.inf
         self.validation_due = options.path.pretrain_model_G is not None  # a start that has a score to beat
 
@@ -87,8 +86,7 @@ class Trainer:
         self.guard = DivergenceGuard(options.guard)
         self.meter = Meter()
         self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
-        if self.ema is not None:
-            self._parts["ema"] = self.ema
+        self._parts |= {} if self.ema is None else {"ema": self.ema}
         self.last_good = copy.deepcopy(self.snapshot())
         if found_state is not None:
             self.resume(*found_state)
@@ -172,6 +170,8 @@ class Trainer:
                 sr, kernel = self.model(lr_part) if crop is None else self.model(lr_part, crop)
             restoration = Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part, true_kernel=known_part, crop=crop)
             loss, terms = total_loss(self.losses, restoration)
+            if not loss.requires_grad:
+                raise UserError("no parameter that can be trained has an effect on the losses (train.losses)")
             with tf32(options.tf32):
                 self.scaler.scale(loss / options.accumulate).backward()
             seen.append(torch.stack([loss, *terms.values()]).detach())

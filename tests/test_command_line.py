@@ -1,0 +1,70 @@
+"""Command lines: values with a comment in them, option files in odd places, output without a reader."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+from plidenet import cli
+from plidenet.config import load_options
+from plidenet.errors import UserError
+from testing_setup import Bench, make_benchmark
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path, make_benchmark(tmp_path / "benchmark", [1.0]))
+
+
+@pytest.mark.parametrize("value", ["run #2", "#2", "[a] # b", '"run #2" #3'])
+def test_a_value_that_yaml_would_cut_off_is_refused(bench, value):
+    with pytest.raises(UserError, match="what follows # is a comment"):
+        load_options(bench.options("bicubic"), [f"name={value}"])
+
+
+@pytest.mark.parametrize("value", ['"run #2"', "'run #2'", "run#2"])
+def test_a_value_in_quotes_may_have_a_hash(bench, value):
+    assert load_options(bench.options("bicubic"), [f"name={value}"]).name == value.strip("\"'")
+
+
+def test_a_tile_too_small_is_named_and_not_its_overlap(bench):
+    with pytest.raises(UserError, match=r"test\.tile must be at least 16"):
+        load_options(bench.options("bicubic"), ["test.tile=-5"])
+
+
+def test_compare_needs_option_files_and_takes_those_with_an_equals_sign(bench, run_script):
+    ended = run_script("test/test.py", "--compare", "name=x")
+    assert (ended.status, ended.err) == (2, "error: --compare needs option files\n")
+    (bench.folder / "lr=1e-4").mkdir()
+    file = bench.options("bicubic").rename(bench.folder / "lr=1e-4/bicubic.yml")
+    ended = run_script("test/test.py", "--compare", file, "name=x")
+    assert (ended.status, "Bicubic" in ended.out) == (0, True)
+
+
+def test_a_comparison_does_not_go_to_a_file(bench, run_script):
+    (bench.folder / "there").touch()
+    ended = run_script("test/test.py", "--compare", bench.options("bicubic"), "--output", bench.folder / "there")
+    assert (ended.status, "there, which is not a folder" in ended.err) == (2, True)
+    assert not (bench.folder / "results").exists(), "something was measured before"
+
+
+def test_characters_that_the_output_lacks_are_replaced(monkeypatch):
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="latin-1"))
+    assert cli.run(lambda: print("a \u2013 b")) == 0
+    assert output.getvalue() == b"a ? b\n"
+
+
+def test_a_reader_that_is_gone_ends_a_program_without_a_traceback():
+    program = "import sys; from plidenet.cli import run; sys.exit(run(lambda: [print(i) for i in range(10**5)]))"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(), process.stderr.read()) == (1, "")
+
+
+def test_another_broken_pipe_passes_through():
+    program = "from plidenet.cli import run\ndef fail(): raise BrokenPipeError\nrun(fail)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, "BrokenPipeError")

@@ -3,6 +3,7 @@
 networks, for one table with published ones beside. Under torchrun, the processes share the images among them.
 """
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -44,7 +45,7 @@ def files_and_overrides(given: Namespace) -> tuple[list[str], list[str]]:
         raise UserError("--output is for --compare; path.results_root=FOLDER moves the results of -opt")
     if given.opt:
         return [given.opt], given.overrides + tile_overrides(given)
-    files = [entry for entry in given.compare if "=" not in entry or Path(entry).is_file()]
+    files = [entry for entry in given.compare if "=" not in entry or os.path.isfile(entry)]  # noqa: PTH113, which fails over long ones
     if not files:
         raise UserError("--compare needs option files")
     assignments = [entry for entry in given.compare if entry not in files]

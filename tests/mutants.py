@@ -7,7 +7,7 @@ Each mutant lives in a copy of the package in a temporary folder; the working tr
 and each mutant runs in a fork of that process, one at a time. A mutant is killed by a failing test, an error or a
 time-out; the survivors are listed, and each is either a gap in the tests or a change of no effect.
 
-Of all 686, these remain, and change nothing that could be seen:
+Of all, these remain, and change nothing that could be seen:
 * an axis counted from the front of a tensor that always has four, or the other side of a square kernel;
 * the last instead of the first of a single plane, a softmax over the only axis;
 * another guard against rounding: 5e-11 beside a norm of 1, a clamp at -1 of what is not negative but for rounding;

@@ -225,8 +225,8 @@ def test_images_kept_in_memory_change_no_sample(folders, make):
     data = make(folders, GT_size=32, use_flip=True, use_rot=True)
     options = {"batch_size": 5, "n_workers": 0, "seed": 3, "device": CPU, "start": 2}
     expected = batches_of(build_train_loader(data, **options), 20)
-    kept = build_train_loader(data, cache="ram", **options)
-    folders.HR.rename(folders.HR.with_name("away"))
+    kept = build_train_loader(data, cache="ram", **options)  # which reads all
+    folders.HR.parent.rename(folders.HR.parent.with_suffix(".away"))
     assert all(equal(a, b) for a, b in zip(expected, batches_of(kept, 20), strict=True))
 
 

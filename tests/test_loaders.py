@@ -47,6 +47,17 @@ def test_images_are_not_begun_to_be_read_where_the_free_memory_will_not_hold_the
         MemoryStore(Large(), torch.device("cpu"))
 
 
+@pytest.mark.parametrize(("cache", "pinned"), [("none", True), ("ram", True), ("gpu", False)])
+def test_batches_for_a_gpu_are_pinned_unless_they_are_there(cache, pinned):
+    class Kept(list):
+        def keep_in_memory(self, device):
+            self.append(device.type)
+
+    data = Kept()
+    loader = build_train_loader(data, batch_size=1, n_workers=0, seed=0, device=torch.device("cuda"), cache=cache)
+    assert (loader.pin_memory, data) == (pinned, {"none": [], "ram": ["cpu"], "gpu": ["cuda"]}[cache])
+
+
 @pytest.mark.timeout(60)
 def test_a_worker_killed_at_any_moment_leaves_nobody_waiting(monkeypatch):
     def killed_with_the_lock(event):

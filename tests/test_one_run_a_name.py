@@ -114,3 +114,8 @@ def test_a_folder_that_holds_no_run_is_left_alone(run, resume):
     with pytest.raises(UserError, match="run holds no training run; choose another name"):
         run.train(resume)
     assert list((run.folder / "experiments").rglob("*")) == [weights.parent, weights]
+
+
+def test_an_empty_folder_is_trained_in(run):
+    (run.folder / "experiments/run").mkdir(parents=True)
+    assert run.train(AUTO, "train.niter=1").iteration == 1

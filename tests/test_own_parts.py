@@ -237,3 +237,19 @@ def test_parts_of_one_name_are_refused(run):
         (run.folder / folder / "net.py").touch()
     with pytest.raises(UserError, match="two parts have the same file name"):
         run.options(f"parts=[{run.folder}/a/net.py, {run.folder}/b/net.py]")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("{detphs: [6]}", r".*unexpected keyword argument 'detphs' \(net.py, line 7\)"),
+        ("{}", r".*unsupported operand .* \(net.py, line 8\)"),
+    ],
+)
+def test_a_mistake_in_a_part_is_told_with_its_line(run, setting, message):
+    part = run.folder / "net.py"
+    lines = ["from plidenet.archs.pl_idenet import PLIDENet", "from plidenet.archs.registry import NETWORKS", ""]
+    lines += [f"@NETWORKS.register('{run.folder}')", "class Net(PLIDENet):", "    def __init__(self, **setting):"]
+    part.write_text("\n".join([*lines, "        super().__init__(**setting)", "        self.size = None + 1"]))
+    with pytest.raises(UserError, match=message):
+        run.trainer(f"parts=[{part}]", f"network_G={{which_model_G: '{run.folder}', setting: {setting}}}")

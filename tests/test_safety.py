@@ -3,8 +3,10 @@
 import ast
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -187,3 +189,11 @@ def test_a_suffix_leads_nowhere_either(run_script, tmp_path, suffix):
     done = run_script("test/test.py", "-opt", write_options(tmp_path, {"test1": section}, suffix=suffix))
     assert done.status == 2
     assert "suffix must be a plain part of a file name" in done.err
+
+
+def test_a_large_image_is_read_without_a_warning(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", np.full((4, 4, 3), 9, np.uint8))
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10)  # of up to twice as many, Pillow warns
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(tmp_path / "a.png").shape == (4, 4, 3)

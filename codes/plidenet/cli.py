@@ -74,7 +74,8 @@ def run(main: Callable[[], None]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         main()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed
+            sys.stdout.flush()
     except BrokenPipeError:
         if not _reader_is_gone():
             raise

@@ -1,12 +1,15 @@
 """A small registry, from names in a YAML file to networks, losses and data sets."""
 
 import inspect
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from plidenet.errors import UserError
 from plidenet.names import suggest
 
+PARTS = "plidenet_parts:"  # how the names of modules begin that an option file names in `parts`
 T = TypeVar("T", bound=Callable[..., Any])
 
 
@@ -46,9 +49,8 @@ class Registry:
         """Call the entry with keyword arguments.
 
         Raises:
-            UserError: it takes no argument of such a name, needs another one, or refuses a value (ValueError). An
-                entry of this package is taken to fail over its arguments only; other errors in one of somebody's own
-                pass through, with their traceback.
+            UserError: it takes no argument of such a name, needs another one, or fails; the message says on which
+                line where that is in one of `parts`.
         """
         entry = self.get(name)
         signature = inspect.signature(entry)
@@ -61,10 +63,17 @@ class Registry:
             signature.bind(**arguments)
         except TypeError as error:
             raise UserError(f"{self.kind} {name}: {error}") from error
-        ours = getattr(entry, "func", entry).__module__.startswith("plidenet.")
         try:
             return entry(**arguments)
         except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-            if not (ours or isinstance(error, ValueError)):
-                raise
-            raise UserError(f"{self.kind} {name} cannot be built: {error}") from error
+            raise UserError(f"{self.kind} {name} cannot be built: {error}{_place(error)}") from error
+
+
+def _place(error: Exception) -> str:
+    """Where in one of `parts` an error arose, as " (my_parts.py, line 12)"; "" where it arose elsewhere."""
+    places = [
+        f" ({Path(frame.f_code.co_filename).name}, line {line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").startswith(PARTS)
+    ]
+    return places[-1] if places else ""

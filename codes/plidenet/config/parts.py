@@ -6,6 +6,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from plidenet.errors import UserError
+from plidenet.registry import PARTS
 
 
 def load_parts(files: Collection[Path]) -> None:
@@ -19,7 +20,7 @@ def load_parts(files: Collection[Path]) -> None:
     if len({file.name for file in resolved}) < len(resolved):
         raise UserError("two parts have the same file name, by which a run keeps its copies of them")
     for file in map(Path.resolve, files):
-        name = f"plidenet_parts:{file}"
+        name = f"{PARTS}{file}"
         if name in sys.modules:
             continue
         spec = spec_from_file_location(name, file)

@@ -30,7 +30,7 @@ class Augment:
             seed: decides everything; None draws afresh.
 
         Returns:
-            uint8 (3,h,w) each; those of tensors are on their device.
+            uint8 (3,h,w) each, on the device of the image.
         """
         rng = np.random.default_rng(seed)
         height, width = (n // steps[0] for n in images[0].shape[:2])

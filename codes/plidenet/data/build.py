@@ -24,7 +24,7 @@ def build_dataset(options: config.DatasetOptions, scale: int, training: bool) ->
     arguments: dict[str, Any] = {**options.images}
     if options.mode == "LQGT":
         arguments["scale"] = scale
-    if options.mode != "GT":
+    if options.mode != "GT" and not training:
         arguments["dataroot_kernel"] = options.dataroot_kernel
     if training:
         arguments |= {"GT_size": options.GT_size, "use_flip": options.use_flip, "use_rot": options.use_rot}

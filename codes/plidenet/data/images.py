@@ -83,9 +83,7 @@ def decode_image(data: bytes) -> np.ndarray | None:
     if not data:
         return None
     try:
-        size = _header(io.BytesIO(data))
-        with Image.open(io.BytesIO(data)) as image:
-            image.verify()  # a PNG's checksums, about which OpenCV also prints a message
+        size = _header(io.BytesIO(data), verify=True)
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except Exception:  # the two libraries raise anything over damaged files
         return None
@@ -136,8 +134,11 @@ def _unreadable(error: OSError) -> str:
     return NO_IMAGE if error.errno is None else f"cannot be read: {error.strerror}"
 
 
-def _header(file: BinaryIO) -> tuple[int, int]:
-    """Height and width of an image; what Pillow raises where it finds none, or one that is too large."""
+def _header(file: BinaryIO, verify: bool = False) -> tuple[int, int]:
+    """Height and width of an image; what Pillow raises where it finds none, or one that is too large.
+
+    With `verify`, also where a PNG's checksums are wrong, about which OpenCV only prints a message.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(file) as image:
@@ -148,6 +149,8 @@ def _header(file: BinaryIO) -> tuple[int, int]:
                 image.info.pop(xmp, None)
             exif = Image.Image.getexif(image)  # the method that PNG overrides decodes the whole image first
             transposed = exif.get(EXIF_ORIENTATION) in EXIF_TRANSPOSED
+            if verify:
+                image.verify()
     if width * height > MAX_PIXELS:
         raise Image.DecompressionBombError
     return (width, height) if transposed else (height, width)

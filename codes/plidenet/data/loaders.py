@@ -69,7 +69,7 @@ def build_train_loader(
     """Endless batches for training: this process's share of them, the same whatever the cache and the workers.
 
     Args:
-        dataset: the images, with a crop size.
+        dataset: the images, with a crop size; with a cache, it keeps them in memory from then on.
         batch_size: images in a batch, over all processes.
         n_workers: processes that read images, where there is no cache; see `worker_count`.
         seed: of orders, crops and orientations.

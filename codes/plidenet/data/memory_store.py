@@ -1,5 +1,6 @@
 """All images of a store in the memory of a device."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,7 +39,7 @@ class MemoryStore:
         images = map_threads(store.read, self.keys, READERS)
         read = progress(images, "read all images", len(self.keys)) if is_main() else images
         for key, image in zip(self.keys, read, strict=True):
-            self._images[key].copy_(torch.from_numpy(image.reshape(-1, 3).copy()))
+            self._images[key].copy_(torch.from_numpy(np.ascontiguousarray(image)).view(-1, 3))
 
     def size(self, key: str) -> tuple[int, int]:
         return self._sizes[key]

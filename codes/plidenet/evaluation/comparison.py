@@ -50,7 +50,7 @@ def require_comparable(candidates: Sequence[Candidate]) -> None:
 
 
 def require_own_folder(folder: Path, candidates: Sequence[Candidate]) -> None:
-    """UserError where a comparison cannot go: to a file, or over the tables of a candidate or an earlier test."""
+    """UserError where a comparison would go to a file, or replace the tables of a candidate or an earlier test."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"the comparison cannot go to {folder}, which is not a folder")
     for options in (candidate.options for candidate in candidates):

@@ -43,15 +43,12 @@ class ImageSaver:
         write_file(path, _signed(encode_image(restored.image.permute(1, 2, 0).cpu().numpy())))
 
     def foreign(self, keys: Iterable[str]) -> Path | None:
-        """The first file that would be replaced although no earlier call wrote it."""
+        """The first file that could be replaced although no earlier call wrote it."""
         for key in keys:
             image, (drawing, array) = self._named(key), self._kernel(key)
-            if _is_signed(image):
-                continue
-            kernel = () if _is_signed(drawing) else (drawing, array)  # signed: a call was stopped before the image
-            for path in (image, *kernel):
-                if path.exists():
-                    return path
+            for signed, files in ((image, [image]), (drawing, [drawing, array])):
+                if not _is_signed(signed) and (present := [file for file in files if file.exists()]):
+                    return present[0]
         return None
 
     def _path(self, key: str) -> Path:

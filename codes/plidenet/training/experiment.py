@@ -32,7 +32,7 @@ STATE_FIELDS: dict[str, Any] = {
     "weights": dict,
     "last_good": dict | None,
     "guard": dict,
-    "stretch": dict,
+    "stretch": dict,  # of the meter, by its earlier name
 }
 
 

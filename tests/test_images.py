@@ -175,10 +175,9 @@ def test_a_truncated_file_is_refused_in_silence(saved, capfd, name, part):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_without_its_end_is_refused_in_silence(saved, capfd, name):
-    refused(saved(f"a.{name}", FILES[name][:-5]))
+def test_a_file_without_its_last_byte_is_refused_in_silence(saved, capfd, name):
+    refused(saved(f"a.{name}", FILES[name][:-1]))
     assert capfd.readouterr() == ("", "")
-    refused(saved(f"b.{name}", FILES[name][:-1]))
 
 
 def test_the_end_of_a_jpeg_thumbnail_does_not_pass_for_the_end_of_the_image(saved):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ EXIF_ORIENTATION, EXIF_TRANSPOSED = 274, (5, 6, 7, 8)
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
 MAX_PIXELS = 2 * (2**30 // 12)  # 179 million, as for Pillow: a small file can claim any size
 MAX_BYTES = 2**31 - 1  # of a file
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 NO_IMAGE = "is not an image of 8 or 16 bits, or it is truncated"
 
 silence = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
@@ -80,10 +82,10 @@ def read_image(path: Path) -> np.ndarray:
 
 def decode_image(data: bytes) -> np.ndarray | None:
     """Decode a file's content to uint8 (H,W,3) RGB; None where that fails."""
-    if not data:
+    if not data or (data.startswith(PNG_START[:4]) and not _is_whole_png(memoryview(data))):
         return None
     try:
-        size = _header(io.BytesIO(data), verify=True)
+        size = _header(io.BytesIO(data))
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except Exception:  # the two libraries raise anything over damaged files
         return None
@@ -134,11 +136,8 @@ def _unreadable(error: OSError) -> str:
     return NO_IMAGE if error.errno is None else f"cannot be read: {error.strerror}"
 
 
-def _header(file: BinaryIO, verify: bool = False) -> tuple[int, int]:
-    """Height and width of an image; what Pillow raises where it finds none, or one that is too large.
-
-    With `verify`, also where a PNG's checksums are wrong, about which OpenCV only prints a message.
-    """
+def _header(file: BinaryIO) -> tuple[int, int]:
+    """Height and width of an image; what Pillow raises where it finds none, or one that is too large."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(file) as image:
@@ -149,8 +148,23 @@ def _header(file: BinaryIO, verify: bool = False) -> tuple[int, int]:
                 image.info.pop(xmp, None)
             exif = Image.Image.getexif(image)  # the method that PNG overrides decodes the whole image first
             transposed = exif.get(EXIF_ORIENTATION) in EXIF_TRANSPOSED
-            if verify:
-                image.verify()
     if width * height > MAX_PIXELS:
         raise Image.DecompressionBombError
     return (width, height) if transposed else (height, width)
+
+
+def _is_whole_png(data: memoryview) -> bool:
+    """Whether a PNG has its end, and the right checksum in all critical chunks, whose names start with a capital.
+
+    OpenCV only prints a message about wrong checksums, and Pillow refuses those of a text, too.
+    """
+    at = len(PNG_START)
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        kind = bytes(data[at + 4 : at + 8])
+        if kind[:1].isupper() and crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        if kind == PNG_END:
+            return True
+        at = end + 4
+    return False

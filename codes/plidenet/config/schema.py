@@ -4,6 +4,7 @@ The field names are those of DAN's option files. `accepted` lists fields of such
 meaning here, with the reason; anything else unknown is an error (see `plidenet.config.reader`).
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -132,11 +133,10 @@ class Test:
     )
 
     def __post_init__(self) -> None:
-        if isinstance(self.tile, int):
-            require(self.tile >= SMALLEST_LR, "tile", f"must be at least {SMALLEST_LR} LR pixels")
+        side = self.tile if isinstance(self.tile, int) else math.inf
+        require(side >= SMALLEST_LR, "tile", f"must be at least {SMALLEST_LR} LR pixels")
         require(self.overlap >= 0, "tile_overlap", "must not be negative")
-        if isinstance(self.tile, int):
-            require(2 * self.overlap <= self.tile, "tile_overlap", "must be at most half of the tile")
+        require(2 * self.overlap <= side, "tile_overlap", "must be at most half of the tile")
 
     @property
     def overlap(self) -> int:

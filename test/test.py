@@ -45,7 +45,8 @@ def files_and_overrides(given: Namespace) -> tuple[list[str], list[str]]:
         raise UserError("--output is for --compare; path.results_root=FOLDER moves the results of -opt")
     if given.opt:
         return [given.opt], given.overrides + tile_overrides(given)
-    files = [entry for entry in given.compare if "=" not in entry or os.path.isfile(entry)]  # noqa: PTH113, which fails over long ones
+    # os.path, for Path.is_file() fails over assignments that are too long for a path
+    files = [entry for entry in given.compare if "=" not in entry or os.path.isfile(entry)]  # noqa: PTH113
     if not files:
         raise UserError("--compare needs option files")
     assignments = [entry for entry in given.compare if entry not in files]

@@ -37,6 +37,8 @@ def test_compare_needs_option_files_and_takes_those_with_an_equals_sign(bench, r
     assert (ended.status, ended.err) == (2, "error: --compare needs option files\n")
     (bench.folder / "lr=1e-4").mkdir()
     file = bench.options("bicubic").rename(bench.folder / "lr=1e-4/bicubic.yml")
+    ended = run_script("test/test.py", "--compare", file, "name=x", f"datasets.test9={{name: {'x' * 300}, mode: ~}}")
+    assert (ended.status, "File name too long" in ended.err) == (2, False)
     ended = run_script("test/test.py", "--compare", file, "name=x")
     assert (ended.status, "Bicubic" in ended.out) == (0, True)
 

@@ -110,6 +110,8 @@ def test_ones_own_kernels_are_not_replaced_but_those_of_a_stopped_call_are(
     assert run_script(*command).status == 0
     (tmp_path / "out/rgb.png").unlink()  # as if it had been stopped before it wrote the image
     assert run_script(*command).status == 0
+    (tmp_path / "out/kernels/rgb.png").unlink()  # as if the kernel had come beside an earlier image
+    assert run_script(*command).status == 2
 
 
 def test_inference_saves_the_kernels_and_takes_weights_from_the_command_line(

@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,17 +26,19 @@ def main() -> None:
     from plidenet.evaluation.drawing import draw_kernels
 
     files = [file for path in options.inputs for file in (kernel_files(path) if path.is_dir() else [path])]
-    kernels = [named for file in files for named in named_kernels(file)]
+    times = Counter(file.stem for file in files)
+    kernels = [named for file in files for named in named_kernels(file, with_folder=times[file.stem] > 1)]
     write_image(options.save, draw_kernels(kernels, min(COLUMNS, len(kernels))))
     print(f"{len(kernels)} kernels drawn in {options.save}")
 
 
-def named_kernels(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def named_kernels(path: Path, with_folder: bool) -> Iterator[tuple[str, np.ndarray]]:
     """The kernels of a file with their names: the file's, and a number where it holds several."""
     kernels = read_kernels(path)
     if kernels.min() < 0:
         raise UserError(f"{path} has negative values: a kernel that is drawn with its widths needs to have none")
-    names = [path.stem] if len(kernels) == 1 else [f"{path.stem}[{i}]" for i in range(len(kernels))]
+    name = f"{path.resolve().parent.name}/{path.stem}" if with_folder else path.stem
+    names = [name] if len(kernels) == 1 else [f"{name}[{i}]" for i in range(len(kernels))]
     yield from zip(names, kernels, strict=True)
 
 

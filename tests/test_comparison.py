@@ -77,8 +77,9 @@ def test_each_measured_row_agrees_with_the_networks_own_tables(bench, options, r
         assert {metric: line[f"Set5_{metric}"] for metric in METRICS} == {metric: own[metric] for metric in METRICS}
         seconds = [float(image["seconds"]) for image in bench.table(f"{name}/Set5.csv")]
         assert float(line["seconds"]) == pytest.approx(median(seconds), abs=6e-4)
-    line = f"- weights: {weights.name}, sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()}."
-    assert line in bench.text("ours/table.md") and "sha256" not in bench.text("bicubic/table.md")
+    line = f"- PL_IDENet: weights {weights.name}, sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()}."
+    assert line in bench.text("ours/table.md") and line in bench.text("comparison/table.md")
+    assert "sha256" not in bench.text("bicubic/table.md")
 
 
 def test_size_and_arithmetic_are_those_of_the_network(bench, options, run_script, tiny_network):

@@ -1,9 +1,14 @@
 """scripts/kernel_visual.py: the sheet it draws, and what it refuses."""
 
+import runpy
+import sys
+
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 from plidenet.degradation import anisotropic_gaussian
+from plidenet.evaluation import drawing
 
 
 @pytest.fixture
@@ -31,6 +36,18 @@ def test_kernel_visual_draws_every_kernel_in_rows_of_eight(run_script, tmp_path)
     assert dark == [True] * 10 + [False] * 6, "ten tiles are dark at the corner, the rest is paper"
     assert all(white), "and each is white at its kernel's maximum"
     assert (sheet[12 + 168 + 4 : row.shape[0], : 3 * tile].min(axis=(0, 2)) < 128).sum() > 100, "titles are missing"
+
+
+def test_kernel_visual_tells_kernels_of_one_name_apart_by_their_folders(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(drawing, "draw_kernels", lambda kernels, _: drawn.extend(kernels) or np.zeros((1, 1), np.uint8))
+    for folder, name in (("est", "a"), ("est", "b"), ("true", "a")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        np.save(tmp_path / folder / f"{name}.npy", np.ones((3, 3)))
+    folders = [str(tmp_path / "est"), str(tmp_path / "true")]
+    monkeypatch.setattr(sys, "argv", ["kernel_visual.py", *folders, "--save", str(tmp_path / "sheet.png")])
+    runpy.run_path(str(ROOT / "scripts/kernel_visual.py"))["main"]()
+    assert [name for name, _ in drawn] == ["est/a", "b", "true/a"]
 
 
 def test_kernel_visual_passes_over_the_hidden_files_that_some_systems_leave(run_script, here):

@@ -1,10 +1,14 @@
 """Memory: what work takes, with and without tiles, what there is, and how its end is told from other errors."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from conftest import TINY
 from plidenet import build_network, memory
-from plidenet.evaluation.evaluator import restore
+from plidenet.errors import UserError
+from plidenet.evaluation import evaluator
+from plidenet.evaluation.evaluator import Restored, restore, score_restored
 from plidenet.evaluation.tiling import Tiled
 from plidenet.memory import OutOfMemory, is_out_of_memory
 from torch import nn
@@ -106,6 +110,16 @@ FULL = ("cuFFT error: CUFFT_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAIL
 def test_running_out_of_memory_is_told_from_other_errors(error):
     with pytest.raises(OutOfMemory, match="bird: out of memory on cpu for 20x30 LR pixels"):
         restore(Greedy(error), torch.zeros(3, 20, 30, dtype=torch.uint8), CPU, "bird")
+
+
+def test_scores_that_memory_does_not_suffice_for_are_told_with_what_helps(monkeypatch):
+    monkeypatch.setattr(evaluator, "score", Mock(side_effect=torch.cuda.OutOfMemoryError("full")))
+    image = torch.zeros(3, 20, 30, dtype=torch.uint8)
+    with pytest.raises(
+        UserError, match="bird: out of memory on cpu for the scores of 20x30 pixels; try device=cpu"
+    ) as told:
+        score_restored(Restored("bird", image, None, None), image, 0)
+    assert not isinstance(told.value, OutOfMemory), "tiles, which are advised then, would not help"
 
 
 def test_other_errors_of_the_network_are_not_hidden():

@@ -239,6 +239,20 @@ def test_parts_of_one_name_are_refused(run):
         run.options(f"parts=[{run.folder}/a/net.py, {run.folder}/b/net.py]")
 
 
+def test_a_part_that_changes_between_two_parts_of_a_run_is_told_and_kept(run, caplog):
+    part = run.folder / "mine.py"
+    for text, last in (("# one", 2), ("# two", 4), ("# two", 6)):
+        part.write_text(text)
+        caplog.clear()
+        run.train(AUTO, f"parts=[{part}]", f"train.niter={last}")
+        assert ("mine.py has changed since this run was saved" in caplog.text) == (last == 4)
+    folder = run.folder / "experiments/run"
+    assert (folder / "mine.py").read_text() == "# two"
+    assert (folder / "mine.py.until_2").read_text() == "# one"
+    environments = {path.name for path in folder.glob("environment*.json")}
+    assert environments == {"environment.json", "environment_2.json", "environment_4.json"}
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

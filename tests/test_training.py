@@ -10,11 +10,12 @@ import cv2
 import pytest
 import torch
 from plidenet import load_checkpoint
-from plidenet.archs import build_network
+from plidenet.archs import build_network, use_channels_last
 from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.config import load_options
+from plidenet.crop import random_crop
 from plidenet.errors import UserError
-from plidenet.training.ema import build_ema, moving_average
+from plidenet.training.ema import MovingAverage
 from plidenet.training.meter import Meter
 from plidenet.training.sets import build_train_batches
 from training_setup import AUTO, Run, assert_identical, assert_same_curves
@@ -219,12 +220,37 @@ def test_the_largest_kernels_and_smallest_crops_can_be_trained(run):
 
 @pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
 def test_a_compiled_network_takes_the_same_steps_and_saves_the_same_names(run, monkeypatch):
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traced, without minutes of g++
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # traced, without minutes of g++
     plain = run.train("name=plain", "train.niter=2").net.state_dict()
     run.train("name=compiled", "train.niter=2", "train.compile=true", "train.channels_last=true")
     saved = torch.load(run.folder / "experiments/compiled/models/latest_G.pth", weights_only=True)["params"]
     assert saved.keys() == plain.keys()
     assert_same_curves(run.curves("plain"), run.curves("compiled"))
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
+def test_crops_at_other_places_are_refined_by_the_same_graphs(run, monkeypatch):
+    graphs = []
+    monkeypatch.setattr(
+        torch, "compile", partial(torch.compile, backend=lambda graph, _: graphs.append(graph) or graph)
+    )
+    trainer = run.trainer("train.compile=true", "train.refine_crop=16")
+    batch = next(iter(trainer.batches))
+    assert len({random_crop(16, (32, 32), (3, iteration)) for iteration in range(6)}) > 2
+    trainer.train_step(batch)
+    of_the_first_step = len(graphs)
+    for _ in range(5):
+        trainer.train_step(batch)
+    assert len(graphs) == of_the_first_step > 1
+
+
+def test_weights_in_channels_last_have_gradients_of_the_same_strides(tiny_network):
+    net = tiny_network(scale=2)
+    use_channels_last(net)
+    sr, kernel = net(torch.rand(1, 3, 16, 16))
+    (sr.sum() + kernel.square().sum()).backward()
+    assert net.estimator.bottom.weight.is_contiguous(memory_format=torch.channels_last)
+    assert [name for name, weight in net.named_parameters() if weight.stride() != weight.grad.stride()] == []
 
 
 def test_fine_tuning_takes_what_fits_and_lists_the_rest(run, caplog):
@@ -241,6 +267,7 @@ def test_fine_tuning_takes_what_fits_and_lists_the_rest(run, caplog):
     ("overrides", "message"),
     [
         (["datasets.train="], "needs a section datasets.train"),
+        (["datasets.train.dataroot_kernel=kernels"], r"datasets\.train\.dataroot_kernel has no effect"),
         (["datasets.train.GT_size="], "needs HR images .* and GT_size"),
         (["datasets.train.GT_size=56"], r"the image 0 \(60x52\) is smaller than the crop of 56x56"),
         (["network_G={which_model_G: Bicubic, setting: {}}"], "Bicubic has no parameters to train"),
@@ -262,7 +289,7 @@ def test_a_batch_that_cannot_be_processed_in_equal_parts_is_refused(run):
 
 def test_the_averaged_weights_forget_the_start_of_a_run():
     net = torch.nn.Linear(1, 1, bias=False)
-    ema = build_ema(net, 0.999)
+    ema = MovingAverage(net, 0.999)
     expected, values = 0.0, [5.0, 1.0, 2.0, 4.0]
     for updates, value in enumerate(values):
         net.weight.data.fill_(value)
@@ -270,6 +297,16 @@ def test_the_averaged_weights_forget_the_start_of_a_run():
         kept = (1 + updates) / (10 + updates) if updates else 0
         expected = kept * expected + (1 - kept) * value
     assert ema.module.weight.item() == pytest.approx(expected)
-    averages = [torch.tensor([1.0])]
-    moving_average(0.999)(averages, [torch.tensor([2.0])], 10**6)
-    assert averages[0].item() == pytest.approx(1.001), "long after, it is the plain average"
+    ema.module.weight.data.fill_(1)
+    net.weight.data.fill_(2)
+    ema.n_averaged.fill_(10**6)
+    ema.update_parameters(net)
+    assert ema.module.weight.item() == pytest.approx(1.001), "long after, it is the plain average"
+
+
+def test_the_averaged_network_has_the_statistics_of_the_last_step():
+    net = torch.nn.BatchNorm1d(1)
+    ema = MovingAverage(net, 0.9)
+    net(torch.tensor([[1.0], [3.0]]))
+    ema.update_parameters(net)
+    assert ema.module.running_mean.item() == net.running_mean.item() != 0

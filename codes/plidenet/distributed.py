@@ -85,8 +85,8 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     averaged = mean(torch.cat([gradient.flatten() for gradient in gradients]))
-    for gradient, part in zip(gradients, averaged.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    parts = averaged.split([gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [part.view_as(gradient) for gradient, part in zip(gradients, parts, strict=True)])
 
 
 def in_step(items: Iterable[T], device: torch.device) -> Iterator[T]:
@@ -109,7 +109,7 @@ def in_step(items: Iterable[T], device: torch.device) -> Iterator[T]:
             item = next(iterator, end)
         except Exception as error:
             failure = error
-        if mean(torch.tensor(float(failure is not None), device=device)) > 0:
+        if mean(torch.full((), float(failure is not None), device=device)) > 0:
             raise failure or UserError("another process could not go on: its own message says why")
         if item is end:
             return

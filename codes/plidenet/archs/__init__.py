@@ -6,9 +6,10 @@ from torch import nn
 
 from plidenet.archs import bicubic, pl_idenet
 from plidenet.archs.compiling import compile_network
+from plidenet.archs.layers import use_channels_last
 from plidenet.archs.registry import NETWORKS
 
-__all__ = ["NETWORKS", "bicubic", "build_network", "compile_network", "pl_idenet"]
+__all__ = ["NETWORKS", "bicubic", "build_network", "compile_network", "pl_idenet", "use_channels_last"]
 
 
 def build_network(name: str, **setting: Any) -> nn.Module:

@@ -26,6 +26,17 @@ def conv_BHWC(conv: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
+def use_channels_last(net: nn.Module) -> None:
+    """Store the filters of convolutions as channels-last images are.
+
+    Of filters with one input channel both formats are the same, but not the strides, which fused Adam in torch 2.4
+    wants to be those of the gradients.
+    """
+    for weight in net.parameters():
+        if weight.dim() == 4 and weight.shape[1] > 1:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+
+
 def init_truncated_normal(module: nn.Module) -> None:
     """Weights of Linear and Conv2d from a normal of std 0.02 cut at -2 and 2, biases zero (use with Module.apply)."""
     if isinstance(module, nn.Linear | nn.Conv2d):

@@ -112,7 +112,9 @@ class PLIDENet(nn.Module):
         if min(lr.shape[-2:]) < least:
             raise ValueError(f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {least}x{least} is needed")
         kernel = self.estimator(lr)
-        known = kernel.detach()  # no gradient from the restoration: the LR-consistency loss alone trains the estimator
+        # No gradient from the restoration: the LR-consistency loss alone trains the estimator. The copy is for
+        # torch.compile, which fails in torch 2.4 and 2.5 where one result of a graph is a view of another.
+        known = kernel.detach().clone()
         deblurred = self.wiener(self.upsampler(lr) if upsampled is None else upsampled, known)
         return deblurred, self.embedding(known), kernel
 

@@ -61,14 +61,15 @@ def named_images(folder: Path) -> Mapping[str, Path]:
     return named
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read an image as uint8 (H,W,3) RGB: gray is repeated, alpha dropped, 16 bits become 8, EXIF rotation applied.
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image as uint8 (H,W,3) RGB: gray is repeated, alpha dropped, the upper 8 of 16 bits kept, EXIF applied.
 
     A TIFF's alpha is multiplied in before it is dropped, which is libtiff's way.
 
     Raises:
         UserError: the file is missing, not an image, or truncated.
     """
+    path = Path(path)
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
     except OSError as error:

@@ -44,8 +44,9 @@ class FolderStore:
         return read_image(self._paths[key])
 
 
-def open_store(path: Path) -> Store:
+def open_store(path: str | Path) -> Store:
     """An LMDB (a folder with data.mdb, or called *.lmdb) or a folder of images; UserError where it is neither."""
+    path = Path(path)
     if not path.exists():
         raise UserError(f"no LMDB or folder at {path}")
     if path.suffix == ".lmdb" or (path / "data.mdb").exists():

@@ -14,7 +14,7 @@ from plidenet.cli import explain
 from plidenet.degradation import as_kernel
 from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
-from plidenet.memory import out_of_memory_told
+from plidenet.memory import OutOfMemory, out_of_memory_told
 from plidenet.metrics import Score, score
 
 log = logging.getLogger(__name__)
@@ -138,11 +138,13 @@ def score_restored(restored: Restored, hr: Tensor, crop_border: int) -> Score:
     """PSNR and SSIM of a restored image against `hr`, uint8 (3,H,W), with `crop_border` pixels cut from each side.
 
     Raises:
-        UserError: too little is left, or the HR image is of another size.
+        UserError: too little is left, the HR image is of another size, or too large for the memory.
     """
+    sizes = "x".join(map(str, hr.shape[-2:]))
     try:
-        return score(restored.image, hr, crop_border)
-    except ValueError as error:
+        with out_of_memory_told(f"out of memory on {hr.device} for the scores of {sizes} pixels; try device=cpu"):
+            return score(restored.image, hr, crop_border)
+    except (ValueError, OutOfMemory) as error:
         raise UserError(f"{restored.key}: {error}") from error
 
 

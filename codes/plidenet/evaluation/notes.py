@@ -19,24 +19,18 @@ def degradations(sets: Iterable[MeasuredSet]) -> list[str]:
 
 
 def procedure(name: str, measurement: Measurement) -> list[str]:
-    """How a network of this name restored the images, where that was not in one go: a line for each reason."""
-    test, lines = measurement.options.test, []
+    """What restored the images under this name, and how, where that was not in one go: a line each."""
+    test, path, lines = measurement.options.test, measurement.options.path.pretrain_model_G, []
     if measurement.cost is None:
         lines.append(f"- {name}: images that another program restored.")
+    elif path is not None and path.is_file():
+        lines.append(f"- {name}: weights {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}.")
     if test.ensemble:
         lines.append(f"- {name}: outputs for the eight orientations of each image averaged (x8 self-ensemble).")
     if measurement.tiled:
         size = "as large as memory allowed" if test.tile == "auto" else f"of {test.tile} LR pixels"
         lines.append(f"- {name}: refined in tiles {size} that overlap by {test.overlap}, smaller images whole.")
     return lines
-
-
-def weights(measurement: Measurement) -> list[str]:
-    """The file of weights and its check sum, in a line, where there is one."""
-    path = measurement.options.path.pretrain_model_G
-    if measurement.cost is None or path is None or not path.is_file():
-        return []
-    return [f"- weights: {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}."]
 
 
 def caption(measurement: Measurement) -> str:
@@ -47,7 +41,6 @@ def caption(measurement: Measurement) -> str:
         "BT.601 (16-235), psnr_rgb and ssim_rgb on all three channels.",
         "",
         *degradations(measurement.scored),
-        *weights(measurement),
         *procedure(measurement.method, measurement),
     ]
     return "\n".join(lines)

@@ -68,7 +68,7 @@ class Experiment:
             self._lock = lock(self.folder / ".lock", refusal)
 
     def prepare(self, iteration: int | None, best_counts: bool) -> None:
-        """Make the folder, with the option file, its parts, resolved.yml and environment.json in it.
+        """Make the folder, with the option file, its parts, resolved.yml and the environment in it.
 
         A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
         States of later iterations than the one resumed at are renamed to *.abandoned: they do not belong to this run.
@@ -90,7 +90,7 @@ class Experiment:
                 name = f"{stem}_{number}"
             self.folder.rename(archived)
             self._lock = None
-            log.info("the earlier run of this name was moved to %s", archived)
+            log.info("the earlier run of this name was moved to %s, as path.resume_state is not auto", archived)
         for path in self._newest_states():
             if int(path.stem) > (iteration or 0):
                 path.replace(path.with_suffix(".abandoned"))
@@ -107,9 +107,19 @@ class Experiment:
         resuming = replace(self.options, path=replace(self.options.path, resume_state="auto"))
         write_file(self.folder / self.option_file, self.option_text)
         for part in self.options.parts:
-            write_file(self.folder / part.name, part.read_bytes())
+            self._keep_part(part.name, part.read_bytes(), iteration)
         write_file(self.folder / "resolved.yml", write_options(resuming))
-        write_file(self.folder / "environment.json", json.dumps(describe_environment(), indent=1) + "\n")
+        environment = f"environment_{iteration}.json" if iteration else "environment.json"
+        write_file(self.folder / environment, json.dumps(describe_environment(), indent=1) + "\n")
+
+    def _keep_part(self, name: str, content: bytes, iteration: int | None) -> None:
+        """Write a copy of a part; an earlier one that differs is kept as <name>.until_<iteration>, with a warning."""
+        copy = self.folder / name
+        if copy.exists() and copy.read_bytes() != content:
+            kept = copy.with_name(f"{name}.until_{iteration}")
+            copy.replace(kept)
+            log.warning("%s has changed since this run was saved: its earlier text is kept as %s", name, kept)
+        write_file(copy, content)
 
     def save_weights(self, names: Iterable[str], **weights: Mapping[str, Tensor]) -> None:
         """Write models/<name>_G.pth, the same under each of the names; the main process does."""

@@ -20,6 +20,8 @@ def build_train_batches(options: Options, device: torch.device, start: int) -> D
         raise UserError("training needs a section datasets.train")
     if section.mode == "LQ" or section.GT_size is None:
         raise UserError("datasets.train needs HR images (mode GT or LQGT) and GT_size, the side of the HR crop")
+    if section.dataroot_kernel is not None:
+        raise UserError("datasets.train.dataroot_kernel has no effect: true kernels of pairs are not read in training")
     if section.batch_size // distributed.world_size() % options.train.accumulate:
         parts = (
             f"{distributed.world_size()} processes, each in {options.train.accumulate} equal parts (train.accumulate)"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from plidenet import distributed
-from plidenet.archs import build_network, compile_network
+from plidenet.archs import build_network, compile_network, use_channels_last
 from plidenet.autocast import autocast_to, warn_of_emulation
 from plidenet.checkpoint import add_filter_scale
 from plidenet.cli import explain
@@ -26,7 +26,7 @@ from plidenet.evaluation.tiling import in_tiles
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.memory import OutOfMemory
 from plidenet.training.degrader import RandomDegrader, in_parts
-from plidenet.training.ema import build_ema
+from plidenet.training.ema import MovingAverage
 from plidenet.training.experiment import Experiment
 from plidenet.training.failures import failures_told
 from plidenet.training.guard import Diverged, DivergenceGuard
@@ -77,9 +77,9 @@ class Trainer:
         self.net.to(self.device)
         distributed.share_weights(self.net)
         if options.train.channels_last:
-            self.net.to(memory_format=torch.channels_last)
+            use_channels_last(self.net)
         self.model = compile_network(self.net) if options.train.compile else self.net
-        self.ema = build_ema(self.net, options.train.ema_decay) if options.train.ema_decay else None
+        self.ema = MovingAverage(self.net, options.train.ema_decay) if options.train.ema_decay else None
         self.losses = build_losses((loss.type, loss.weight) for loss in options.train.losses)
         self.optimizer = build_optimizer(self.net, options, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.train.precision == "fp16")
@@ -179,7 +179,7 @@ class Trainer:
         self.scaler.unscale_(self.optimizer)
         norm = clip_grad_norm_(parameters, options.grad_clip_norm or math.inf)
 
-        rest = torch.tensor([stop], device=self.device)
+        rest = torch.full((1,), float(stop), device=self.device)
         means = distributed.mean(torch.cat([torch.stack(seen).mean(dim=0), norm.detach()[None], rest]))
         names = ["loss/total", *(f"loss/{name}" for name in terms), "gradient_norm", "stop"]
         values = dict(zip(names, means.tolist(), strict=True))

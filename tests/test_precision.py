@@ -1,4 +1,4 @@
-"""Reduced precision: autocast costs gradients little, TF32 stays in the network's part of a training step."""
+"""Reduced precision costs gradients little, TF32 stays in the network's part of a training step; compiled, exported."""
 
 import pytest
 import torch
@@ -100,6 +100,13 @@ def test_what_is_in_float32_forwards_is_so_backwards_when_compiled():
         result.square().sum().backward()
         gradients.append(island.factor.grad.clone())
     assert torch.equal(*gradients)
+
+
+@torch.no_grad()
+def test_an_exported_program_restores_alike(tiny_network):
+    net, lr = tiny_network(scale=2).eval(), torch.rand(1, 3, 16, 20)
+    for made, expected in zip(torch.export.export(net, (lr,)).module()(lr), net(lr), strict=True):
+        torch.testing.assert_close(made, expected)
 
 
 def test_compiling_leaves_out_the_reductions_that_gave_wrong_gradients():

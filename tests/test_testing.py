@@ -16,9 +16,11 @@ from PIL import Image
 from plidenet.checkpoint import save_checkpoint
 from plidenet.errors import UserError
 from plidenet.evaluation import evaluator
+from plidenet.evaluation.candidate import load_network
 from skimage import color
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from testing_setup import BICUBIC, LEARNED, read_png, restored_by
+from training_setup import Run
 
 WIDTHS = [0.8, 1.6]
 COLUMNS = ["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"]
@@ -184,6 +186,11 @@ def test_what_cannot_be_tested_ends_with_one_line_and_status_2(write_options, ru
     assert ended.err.startswith("error: ") and ended.err.count("\n") == 1
     assert message in ended.err
     assert not (tmp_path / "results").exists()
+
+
+def test_the_option_file_of_a_run_is_told_where_the_runs_weights_are(tmp_path):
+    with pytest.raises(UserError, match=r"needs weights: set .*, to .*/experiments/run/models/best_G.pth for example"):
+        load_network(Run(tmp_path).options())
 
 
 @pytest.mark.parametrize(

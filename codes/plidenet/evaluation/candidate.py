@@ -95,14 +95,15 @@ def load_network(options: Options, weights: Path | None = None) -> nn.Module:
     """
     net = build_network(options.network_G.which_model_G, **options.network_setting)
     path = weights or options.path.pretrain_model_G
+    models = options.path.experiments_root / options.name / "models"  # where the option file is of a run
     if path is not None:
         if weights is None and not path.is_file():
             hint = "path.pretrain_model_G names the weights: your run's best_G.pth, for example"
             raise UserError(f"no checkpoint at {path}; {hint}")
         log.info("%s: %s", path, load_checkpoint(net, path, options.path.strict_load))
-        models = options.path.experiments_root / options.name / "models"
         if weights is None and "train" in options.datasets and path.parent != models:
             log.warning("these are the weights that training starts from; those of the run are in %s", models)
     elif any(True for _ in net.parameters()):
-        raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G")
+        hint = f", to {models / 'best_G.pth'} for example" if "train" in options.datasets else ""
+        raise UserError(f"{options.network_G.which_model_G} needs weights: set path.pretrain_model_G{hint}")
     return net

@@ -22,7 +22,8 @@ from plidenet.metrics.kernel import center_of_mass, in_one_size
 SHOWN = 16  # pairs of kernels on a sheet
 NOTE = (
     "Estimated against true kernels, mean over the images. kernel_psnr in dB with peak 1, of kernels that sum to 1; "
-    "kernel_l1 the sum of absolute differences, 0 to 2; kernel_shift the distance of the centers of mass in HR pixels; "
+    "kernel_l1 the sum of absolute differences, 0 to 2, by which a round guess may be nearer than a long kernel a "
+    "little off; kernel_shift the distance of the centers of mass in HR pixels; "
     "lr_psnr in dB on Y, without crop, of the LR image made again from the HR image and the estimated kernel (blur, "
     "the set's downsampling, 8 bits), where those are known; capped at the value of one pixel that is off by one level."
 )

@@ -100,9 +100,15 @@ def assert_saved_as_reported(folder: Path, log: Path) -> None:
         read_weights(folder / f"models/{name}_G.pth")
 
 
+def files_of(run: Path) -> list[str]:
+    """The files of a run but for environment_<iteration>.json, of its continuations."""
+    files = [str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()]
+    return sorted(name for name in files if not re.fullmatch(r"environment_\d+\.json", name))
+
+
 def assert_same_run(one: Path, other: Path) -> None:
     """Weights, states and curves of two runs are the same, and neither has anything unfinished in it."""
-    names = [sorted(str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()) for run in (one, other)]
+    names = [files_of(run) for run in (one, other)]
     assert names[0] == names[1]
     assert (one / "curves.csv").read_bytes() == (other / "curves.csv").read_bytes()
     for name in names[0]:

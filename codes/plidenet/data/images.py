@@ -62,7 +62,7 @@ def named_images(folder: Path) -> Mapping[str, Path]:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read an image as uint8 (H,W,3) RGB: gray is repeated, alpha dropped, the upper 8 of 16 bits kept, EXIF applied.
+    """Read an image as uint8 (H,W,3) RGB: gray repeated, alpha dropped, EXIF rotation applied, of 16 bits the upper 8.
 
     A TIFF's alpha is multiplied in before it is dropped, which is libtiff's way.
 

@@ -49,10 +49,7 @@ class RandomDegrader:
         """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + iteration)
         drawn = self._draw(len(hr) * distributed.world_size(), generator)
-        kernels = drawn[distributed.rank() * len(hr) :][: len(hr), None]
-        if hr.device.type == "cuda":
-            kernels = kernels.pin_memory()  # so that the copy need not wait for the GPU
-        kernels = kernels.to(hr.device, non_blocking=True)
+        kernels = drawn[distributed.rank() * len(hr) :][: len(hr), None].to(hr.device)
         return quantize(degrade(hr, kernels, self.scale)), kernels
 
     def _draw(self, count: int, generator: torch.Generator) -> Tensor:

@@ -1,17 +1,20 @@
 """Reduced precision costs gradients little, TF32 stays in the network's part of a training step; compiled, exported."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch._functorch.config
 from conftest import ROOT, TINY
 from plidenet import autocast
-from plidenet.archs import build_network, compile_network
+from plidenet.archs import build_network, compile_network, use_channels_last
 from plidenet.archs.kernel_estimator import KernelEstimator
 from plidenet.archs.layers import LayerNorm
 from plidenet.archs.prompt import ChannelAttention
 from plidenet.archs.swin import WindowAttention, attend
 from plidenet.autocast import autocast_off, warn_of_emulation
 from plidenet.config import load_options
+from plidenet.crop import random_crop
 from plidenet.degradation import degrade, isotropic_gaussian
 from plidenet.device import choose_device
 from plidenet.losses import Restoration, build_losses, total_loss
@@ -114,6 +117,31 @@ def test_compiling_leaves_out_the_reductions_that_gave_wrong_gradients():
     from torch._inductor import config
 
     assert not getattr(config.triton, "mix_order_reduction", False)
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
+def test_crops_at_other_places_are_refined_by_the_same_graphs(tmp_path, monkeypatch):
+    graphs = []
+    monkeypatch.setattr(
+        torch, "compile", partial(torch.compile, backend=lambda graph, _: graphs.append(graph) or graph)
+    )
+    one = Run(tmp_path).trainer("train.compile=true", "train.refine_crop=16")
+    batch = next(iter(one.batches))
+    assert len({random_crop(16, (32, 32), (3, iteration)) for iteration in range(6)}) > 2
+    one.train_step(batch)
+    of_the_first_step = len(graphs)
+    for _ in range(5):
+        one.train_step(batch)
+    assert len(graphs) == of_the_first_step > 1
+
+
+def test_weights_in_channels_last_have_gradients_of_the_same_strides(tiny_network):
+    net = tiny_network(scale=2)
+    use_channels_last(net)
+    sr, kernel = net(torch.rand(1, 3, 16, 16))
+    (sr.sum() + kernel.square().sum()).backward()
+    assert net.estimator.bottom.weight.is_contiguous(memory_format=torch.channels_last)
+    assert [name for name, weight in net.named_parameters() if weight.stride() != weight.grad.stride()] == []
 
 
 @pytest.mark.parametrize("shift", [0, 4])

@@ -10,10 +10,9 @@ import cv2
 import pytest
 import torch
 from plidenet import load_checkpoint
-from plidenet.archs import build_network, use_channels_last
+from plidenet.archs import build_network
 from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.config import load_options
-from plidenet.crop import random_crop
 from plidenet.errors import UserError
 from plidenet.training.ema import MovingAverage
 from plidenet.training.meter import Meter
@@ -226,31 +225,6 @@ def test_a_compiled_network_takes_the_same_steps_and_saves_the_same_names(run, m
     saved = torch.load(run.folder / "experiments/compiled/models/latest_G.pth", weights_only=True)["params"]
     assert saved.keys() == plain.keys()
     assert_same_curves(run.curves("plain"), run.curves("compiled"))
-
-
-@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
-def test_crops_at_other_places_are_refined_by_the_same_graphs(run, monkeypatch):
-    graphs = []
-    monkeypatch.setattr(
-        torch, "compile", partial(torch.compile, backend=lambda graph, _: graphs.append(graph) or graph)
-    )
-    trainer = run.trainer("train.compile=true", "train.refine_crop=16")
-    batch = next(iter(trainer.batches))
-    assert len({random_crop(16, (32, 32), (3, iteration)) for iteration in range(6)}) > 2
-    trainer.train_step(batch)
-    of_the_first_step = len(graphs)
-    for _ in range(5):
-        trainer.train_step(batch)
-    assert len(graphs) == of_the_first_step > 1
-
-
-def test_weights_in_channels_last_have_gradients_of_the_same_strides(tiny_network):
-    net = tiny_network(scale=2)
-    use_channels_last(net)
-    sr, kernel = net(torch.rand(1, 3, 16, 16))
-    (sr.sum() + kernel.square().sum()).backward()
-    assert net.estimator.bottom.weight.is_contiguous(memory_format=torch.channels_last)
-    assert [name for name, weight in net.named_parameters() if weight.stride() != weight.grad.stride()] == []
 
 
 def test_fine_tuning_takes_what_fits_and_lists_the_rest(run, caplog):

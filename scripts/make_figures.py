@@ -22,7 +22,7 @@ DEMO_NOTE = (
 )
 EXAMPLE = """python scripts/make_figures.py
   python scripts/make_figures.py --ours results/PL_IDENet_E_x4_setting1 --bicubic results/bicubic_x4 --set Set5 \\
-      --benchmark datasets/Set5/setting1 --images sig1.8_baby sig2.6_bird:40,96 --save figures"""
+      --benchmark datasets/Set5/setting1 --images sig1.8_img_001 sig2.6_img_002:40,96 --save figures"""
 
 
 def main() -> None:

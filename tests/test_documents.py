@@ -6,8 +6,11 @@ import shlex
 import pytest
 from conftest import ROOT
 from plidenet.archs import NETWORKS
+from plidenet.checkpoint import load_checkpoint
 from plidenet.config import load_options
+from plidenet.data.images import read_image, write_image
 from plidenet.losses import LOSSES
+from skimage import data
 from training_setup import Run
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -65,6 +68,17 @@ def test_a_file_with_a_network_and_a_loss_of_ones_own_is_trained(tmp_path, monke
     losses = "train.losses=[{type: l1}, {type: kernel_l1, weight: 0.1}]"
     run.train(f"parts=[{tmp_path}/my_parts.py]", "network_G.which_model_G=MyNet", losses, "train.niter=1")
     assert {name for _, name, _ in run.curves("run")} >= {"loss/kernel_l1", "wiener_strength_0"}
+
+
+def test_the_examples_of_the_library_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    write_image("photo.png", data.astronaut()[100:117, 200:223])
+    page = (ROOT / "docs/library.md").read_text(encoding="utf-8")
+    names = {}
+    exec("".join(block for block in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)), names)
+    assert read_image("restored.png").shape == (68, 92, 3)
+    load_checkpoint(names["net"], "mine.pth")
 
 
 def test_the_weights_that_ship_restore_an_image(monkeypatch):

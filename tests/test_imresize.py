@@ -235,8 +235,9 @@ def test_results_do_not_share_memory_with_each_other():
     [
         ({}, "either a factor or a size"),
         ({"factor": 0.5, "size": (4, 4)}, "either a factor or a size"),
-        ({"factor": 0}, "positive factor, not 0"),
-        ({"factor": -0.5}, "positive factor"),
+        ({"factor": 0}, "positive, finite factor, not 0"),
+        ({"factor": math.inf}, "finite factor, not inf"),
+        ({"factor": -0.5}, "positive, finite factor"),
         ({"size": (0, 4)}, r"positive size, not \(0, 4\)"),
         ({"size": (4, -4)}, "positive size"),
         ({"size": (4, 4, 4)}, "longer"),

@@ -4,11 +4,16 @@ Submodules and the names below are imported when first used, so that programs th
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plidenet.archs import build_network as build_network
+    from plidenet.checkpoint import load_checkpoint as load_checkpoint
 
 __version__ = "0.1.0"
 
-_SUBMODULES = {"archs", "config", "data", "degradation", "evaluation", "losses", "metrics", "training"}
+_SUBMODULES = {"archs", "checkpoint", "config", "data", "degradation", "device", "errors", "evaluation"}
+_SUBMODULES |= {"losses", "metrics", "training"}
 _NAMES = {"build_network": "plidenet.archs", "load_checkpoint": "plidenet.checkpoint"}
 
 

@@ -52,7 +52,7 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
     the authors' released checkpoints. Nothing but tensors is ever unpickled.
 
     Args:
-        net: the network.
+        net: the network; it may be compiled, or wrapped to train on several GPUs.
         path: the file.
         strict: refuse a checkpoint that does not fit exactly; otherwise take what agrees in name and shape.
 
@@ -64,6 +64,7 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
             message says which keys and shapes disagree.
     """
     state, form, weights, ignored = read_weights(path)
+    net = _unwrapped(net)
     own = net.state_dict()
     if _lacks_filter_scale(own, state):
         own[FILTER_SCALE] = own[REGULARIZERS].new_zeros(len(own[REGULARIZERS]))
@@ -173,6 +174,13 @@ def _is_plain(value: Tensor) -> bool:
         and not (value.is_quantized or value.is_complex())
         and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
     )
+
+
+def _unwrapped(net: nn.Module) -> nn.Module:
+    """The network within torch.compile and DistributedDataParallel."""
+    while (names := [f"{name}." for name, _ in net.named_children()]) and len(names) == 1 and names[0] in PREFIXES:
+        net = net.get_submodule(names[0][:-1])
+    return net
 
 
 def _strip(key: str) -> str:

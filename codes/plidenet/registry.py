@@ -25,11 +25,14 @@ class Registry:
         self._entries: dict[str, Callable[..., Any]] = {}
 
     def register(self, *names: str) -> Callable[[T], T]:
-        """Decorator: register a class or function under each of `names`; UserError where one is taken."""
+        """Decorator: register a class or function under each of `names`; UserError where another one has a name.
+
+        What is defined anew, as by a notebook's cell that runs again, takes the place of its earlier self.
+        """
 
         def enter(entry: T) -> T:
             for name in names:
-                if name in self._entries:
+                if name in self._entries and not _same_place(self._entries[name], entry):
                     raise UserError(f"{self.kind} '{name}' is registered twice")
                 self._entries[name] = entry
             return entry
@@ -49,8 +52,8 @@ class Registry:
         """Call the entry with keyword arguments.
 
         Raises:
-            UserError: it takes no argument of such a name, needs another one, or fails; the message says on which
-                line where that is in one of `parts`.
+            UserError: there is no such entry, it takes no argument of such a name, needs another one, or fails, say for
+                values that it does not take; the message says on which line where that is in one of `parts`.
         """
         entry = self.get(name)
         signature = inspect.signature(entry)
@@ -67,6 +70,12 @@ class Registry:
             return entry(**arguments)
         except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise UserError(f"{self.kind} {name} cannot be built: {error}{_place(error)}") from error
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    """Whether two classes or functions are defined under the same name in the same module."""
+    places = [(getattr(it, "__module__", None), getattr(it, "__qualname__", None)) for it in (one, other)]
+    return places[0] == places[1] and None not in places[0]
 
 
 def _place(error: Exception) -> str:

@@ -26,6 +26,8 @@ class KernelEstimator(nn.Module):
 
     def __init__(self, *, kernel_size: int = 21, num_feat: int = 64, init_sigma: float | None = None) -> None:
         super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be positive and odd, not {kernel_size}")
         if num_feat < 2:
             raise ValueError(f"num_feat must be at least 2, not {num_feat}")
         if init_sigma is not None and init_sigma <= 0:

@@ -39,10 +39,12 @@ class PLIDENet(nn.Module):
         non-negative, summing to 1. All are float32, or float64 after `double()`; half precision is left to autocast.
         With `crop` (an argument of `forward`, for training), only that part is refined, which takes nearly all of the
         computation, and sr is (B,3,side,side); estimator and deconvolution still see the whole image. With side 0, only
-        the estimator runs, and sr is (B,3,0,0).
+        the estimator runs, and sr is (B,3,0,0). With a known `kernel` (B,1,k,k), that one is used and returned in place
+        of an estimate. No gradient goes from sr to the kernel.
 
     Raises:
-        ValueError: an LR image smaller than 16x16 or, at HR size, than half a kernel, or impossible arguments.
+        ValueError: an LR image of another shape, smaller than 16x16 or, at HR size, than half a kernel, or impossible
+            arguments.
     """
 
     MIN_SIZE = 16
@@ -69,8 +71,6 @@ class PLIDENet(nn.Module):
         unshuffle: Literal[1, "scale"] = 1,
     ) -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be positive and odd, not {kernel_size}")
         for name, value in (("kernel_embed_dim", kernel_embed_dim), ("num_wiener_filters", num_wiener_filters)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, not {value}")
@@ -95,23 +95,28 @@ class PLIDENet(nn.Module):
             unshuffle=scale if unshuffle == "scale" else 1,
         )
 
-    def forward(self, lr: Tensor, crop: Crop | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, lr: Tensor, crop: Crop | None = None, kernel: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if crop is not None and crop.side == 0:
             return lr.new_empty(len(lr), 3, 0, 0), self.estimator(lr)
-        deblurred, embedding, kernel = self.prepare(lr)
+        deblurred, embedding, kernel = self.prepare(lr, kernel=kernel)
         if crop is not None:
             deblurred = crop.of(deblurred)
         return self.refinement(deblurred, embedding), kernel
 
-    def prepare(self, lr: Tensor, upsampled: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def prepare(
+        self, lr: Tensor, upsampled: Tensor | None = None, kernel: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Input of the refinement, and the kernel: deblurred image (B,3,scale*h,scale*w), embedding, kernel (B,1,k,k).
 
-        `upsampled` is the upsampler's output for `lr`, if it has been computed already.
+        `upsampled` is the upsampler's output for `lr`, if it has been computed already, `kernel` one to use instead of
+        an estimate.
         """
+        if lr.dim() != 4 or lr.shape[1] != 3:
+            raise ValueError(f"the network takes RGB images (B,3,h,w), not {tuple(lr.shape)}")
         least = max(self.MIN_SIZE, -(-(self.estimator.kernel_size // 2) // self.scale))
         if min(lr.shape[-2:]) < least:
             raise ValueError(f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {least}x{least} is needed")
-        kernel = self.estimator(lr)
+        kernel = self.estimator(lr) if kernel is None else kernel
         # No gradient from the restoration: the LR-consistency loss alone trains the estimator. The copy is for
         # torch.compile, which fails in torch 2.4 and 2.5 where one result of a graph is a view of another.
         known = kernel.detach().clone()

@@ -17,7 +17,10 @@ from plidenet.autocast import autocast_off
 
 
 def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, part: int, parts: int) -> Tensor:
-    """Chunk `part` of `parts` of the channels of a 1x1, then depthwise 3x3 convolution of x (B,H,W,C), without bias."""
+    """Chunk `part` of `parts` of the channels of a 1x1, then depthwise 3x3 convolution of x (B,H,W,C), without bias.
+
+    It reads the weights and does not call the modules: their hooks are not run, parametrizations are.
+    """
     mix, filters = (conv.weight.chunk(parts)[part] for conv in (pointwise, depthwise))
     return conv_BHWC(partial(F.conv2d, weight=filters, padding=1, groups=len(filters)), F.linear(x, mix))
 

@@ -63,7 +63,7 @@ class Refinement(nn.Module):
         self.unshuffle = unshuffle
         self.pad_multiple = window_size * unshuffle
         channels = 3 * unshuffle**2
-        drop_rates = torch.linspace(0, drop_path, sum(depths)).split(list(depths))
+        drop_rates = torch.linspace(0, drop_path, sum(depths), device="cpu").split(list(depths))
 
         self.conv_first = nn.Conv2d(channels, embed_dim, 3, padding=1)
         self.norm_first = LayerNorm(embed_dim)
@@ -98,8 +98,7 @@ class Refinement(nn.Module):
         return refined[..., :height, :width]
 
     def _residual(self, x: Tensor, embedding: Tensor) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
-        features = self.conv_first(x).permute(0, 2, 3, 1)  # (B,H,W,C) from here
+        features = conv_BHWC(self.conv_first, x.permute(0, 2, 3, 1).contiguous())  # (B,H,W,C) from here
         x = self.norm_first(features)
         for group in self.groups:
             x = group(x, embedding)

@@ -9,13 +9,13 @@ ECCV 2020; TIP 2024, section III-C. Shape suffixes of the names below:
 
 import math
 
+import numpy as np
 import torch
 from scipy.fft import idctn
 from torch import Tensor, nn
 from torch.fft import irfft, irfft2, rfft, rfft2
 from torch.nn import functional as F
 
-from plidenet.archs.layers import at_least_float32
 from plidenet.autocast import autocast_off
 
 
@@ -23,8 +23,8 @@ class WienerDeconvolution(nn.Module):
     """Divide the blur out of an image, with learned regularization.
 
     Each of the N filters solves  min_x |K*x - u|^2 + exp(a_n) sum_i |g_i*x|^2  in closed form (eq. 5 of the ECCV
-    paper); the output is the mixture sum_n w_n x_n. It computes in float32 or float64, never in less: half-precision
-    FFTs are limited to powers of two and bfloat16 has none.
+    paper); the output is the mixture sum_n w_n x_n. Inputs in half precision are computed with in float32, as its
+    parameters are: half-precision FFTs are limited to powers of two and bfloat16 has none.
 
     The blur is taken to be a convolution, as in the authors' release, although `plidenet.degradation.degrade`
     correlates: for a kernel not symmetric about its center, the blur rotated by 180 degrees is divided out.
@@ -38,8 +38,11 @@ class WienerDeconvolution(nn.Module):
             (default False).
 
     Shapes:
-        image (B,C,H-k+1,W-k+1), kernel (B,1,k,k) non-negative with sum 1 -> an image of the same size, at
-        least float32.
+        image (B,C,H-k+1,W-k+1), its sides at least k//2, kernel (B,1,k,k), k odd, non-negative with sum 1, for all
+        channels of an image -> an image of the same size, float32 or float64.
+
+    Raises:
+        ValueError: a kernel of another shape, or too large for the image.
     """
 
     def __init__(
@@ -65,8 +68,13 @@ class WienerDeconvolution(nn.Module):
         self.filter_scale = nn.Parameter(self.regularizers.new_zeros(len(self.regularizers)))
 
     def forward(self, image: Tensor, kernel: Tensor) -> Tensor:
+        side = kernel.shape[-1]
+        if kernel.dim() != 4 or kernel.shape[1:3] != (1, side) or side % 2 == 0 or side // 2 > min(image.shape[-2:]):
+            shapes = f"a kernel of {tuple(kernel.shape)} and an image of {tuple(image.shape)}"
+            raise ValueError(f"the deconvolution needs kernels (B,1,k,k), k odd, k//2 within the image, not {shapes}")
+        dtype = torch.promote_types(torch.promote_types(image.dtype, kernel.dtype), torch.float32)
         with autocast_off(image.device):
-            return self._deconvolve(at_least_float32(image), at_least_float32(kernel))
+            return self._deconvolve(image.to(dtype), kernel.to(dtype))
 
     def _deconvolve(self, image: Tensor, kernel: Tensor) -> Tensor:
         border = kernel.shape[-1] // 2
@@ -142,5 +150,5 @@ def pad_symmetric(image: Tensor, border: int) -> Tensor:
 
 def dct_atoms(size: int) -> Tensor:
     """The size*size - 1 non-constant atoms of the orthonormal 2-D DCT-II basis, as (R,size,size)."""
-    basis = torch.eye(size**2, dtype=torch.float64).view(-1, size, size).numpy()
-    return torch.from_numpy(idctn(basis, axes=(1, 2), norm="ortho"))[1:].float()
+    basis = np.eye(size**2).reshape(-1, size, size)
+    return torch.tensor(idctn(basis, axes=(1, 2), norm="ortho")[1:], dtype=torch.float32)

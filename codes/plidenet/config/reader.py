@@ -1,5 +1,6 @@
 """Read an option file: YAML, command-line overrides, strict types. The result is read-only."""
 
+import copyreg
 import dataclasses
 import logging
 import re
@@ -21,6 +22,14 @@ from plidenet.names import nearest, suggest
 log = logging.getLogger(__name__)
 MAX_FLOAT = sys.float_info.max
 ABSENT = object()  # value of a field that an override removes and the file lacks: its name is checked all the same
+
+
+def read_only(section: Mapping[str, Any]) -> MappingProxyType[str, Any]:
+    """A view of a section that does not let it be changed."""
+    return MappingProxyType(section)
+
+
+copyreg.pickle(MappingProxyType, lambda section: (read_only, (dict(section),)))  # so that options can be copied
 
 
 def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
@@ -181,7 +190,7 @@ class _Reader:
                 log.warning("%s: there is no %s.%s to leave out", self.file.name, where, key)
         nothing = (ABSENT, None) if dataclasses.is_dataclass(kind) else (ABSENT,)  # val: ~ is no data set
         kept = {key: entry for key, entry in value.items() if entry not in nothing}
-        return MappingProxyType({key: self.convert(kind, entry, f"{where}.{key}") for key, entry in kept.items()})
+        return read_only({key: self.convert(kind, entry, f"{where}.{key}") for key, entry in kept.items()})
 
     def scalar(self, kind: type, value: Any, where: str) -> Any:
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -264,7 +273,7 @@ def _is_default_path(value: Any, default: Any) -> bool:
 
 def _freeze(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return MappingProxyType({key: _freeze(entry) for key, entry in value.items() if entry is not ABSENT})
+        return read_only({key: _freeze(entry) for key, entry in value.items() if entry is not ABSENT})
     if isinstance(value, list):
         return tuple(_freeze(entry) for entry in value)
     return value.value if isinstance(value, Written) else value

@@ -27,12 +27,12 @@ class Augment:
         Args:
             images: uint8 (H,W,3) each, arrays or tensors of any device.
             steps: for each image, how many of its pixels span one pixel of the coarsest grid.
-            seed: decides everything; None draws afresh.
+            seed: decides everything; None draws one from torch's generator, which a DataLoader seeds in its workers.
 
         Returns:
             uint8 (3,h,w) each, on the device of the image.
         """
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(int(torch.randint(2**63 - 1, ())) if seed is None else seed)
         height, width = (n // steps[0] for n in images[0].shape[:2])
         if self.size is not None:
             top, left = (int(rng.integers(n - self.size + 1)) for n in (height, width))

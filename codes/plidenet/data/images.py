@@ -31,12 +31,13 @@ silence = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.
 silence(0)  # of damaged files our own messages say enough
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: str | Path) -> list[Path]:
     """The image files of a folder (not of its subfolders, nor hidden ones), sorted by name.
 
     Raises:
         UserError: the folder is missing or holds no images.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder" if folder.exists() else f"no folder {folder}")
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))  # macOS: ._a.png
@@ -108,12 +109,13 @@ def image_size(path: Path) -> tuple[int, int]:
         raise UserError(f"{path} {NO_IMAGE}") from error
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
+def write_image(path: str | Path, image: np.ndarray) -> None:
     """Write uint8 (H,W,3) RGB or (H,W) gray in the format of the path's extension; folders are made.
 
     Raises:
         UserError: an extension that is no image format's.
     """
+    path = Path(path)
     if path.suffix.lower() not in IMAGE_EXTENSIONS:
         raise UserError(f"{path} is no name for an image: it must end in one of {' '.join(IMAGE_EXTENSIONS)}")
     write_file(path, encode_image(image, path.suffix))

@@ -7,8 +7,11 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
+from multiprocessing.process import BaseProcess
 from typing import Any, Literal
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from plidenet import distributed
 from plidenet.data.datasets import GTDataset, LQGTDataset
 from plidenet.errors import UserError
 
+STARTED: WeakSet[BaseProcess] = WeakSet()  # the workers of all loaders
 SeededIndex = tuple[int, tuple[int, int]]  # which image, and the seed of its crop and orientation
 
 
@@ -112,11 +116,19 @@ def worker_arguments(n_workers: int) -> dict[str, Any]:
         return {}
     context = copy.copy(multiprocessing.get_context())
     context.Event = UnlockedEvent  # type: ignore[assignment, method-assign]
+    context.Process = partial(make_worker, context.Process)  # type: ignore[assignment, misc]
     return {
         "num_workers": workers,
         "multiprocessing_context": context,
         "worker_init_fn": leave_interrupts_alone,
     }
+
+
+def make_worker(kind: type[BaseProcess], *arguments: Any, **options: Any) -> BaseProcess:
+    """A process of a multiprocessing context, remembered for `kill_workers`."""
+    worker = kind(*arguments, **options)
+    STARTED.add(worker)
+    return worker
 
 
 class UnlockedEvent:
@@ -162,7 +174,6 @@ def loader_deaths_told(advice: str) -> Iterator[None]:
 @atexit.register
 def kill_workers() -> None:
     """Kill workers left by an error: multiprocessing would send SIGTERM, which they ignore, and wait forever."""
-    for worker in multiprocessing.active_children():
-        if worker.daemon:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler takes it for an accident
-            worker.kill()
+    for worker in STARTED.intersection(multiprocessing.active_children()):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler takes it for an accident
+        worker.kill()

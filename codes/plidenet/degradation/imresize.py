@@ -29,7 +29,8 @@ def imresize(image: Image, factor: float | None = None, size: tuple[int, int] | 
         directions). Floats keep their dtype and are not clamped, but tensors of half precision give float32.
 
     Raises:
-        ValueError: both or neither of factor and size, one that is not positive, or an image of another kind.
+        ValueError: both or neither of factor and size, one that is not positive or not finite, or an image of another
+            kind.
     """
     if (factor is None) == (size is None):
         raise ValueError("imresize needs either a factor or a size")
@@ -52,8 +53,8 @@ Plan = tuple[int, int, float]  # old length, new length, factor
 def _plans(old: tuple[int, ...], factor: float | None, size: tuple[int, int] | None) -> tuple[Plan, Plan]:
     if size is None:
         assert factor is not None
-        if factor <= 0:
-            raise ValueError(f"imresize needs a positive factor, not {factor}")
+        if not 0 < factor < math.inf:
+            raise ValueError(f"imresize needs a positive, finite factor, not {factor}")
         rows, columns = ((length, math.ceil(factor * length), float(factor)) for length in old)
     else:
         if min(size) < 1:
@@ -64,48 +65,46 @@ def _plans(old: tuple[int, ...], factor: float | None, size: tuple[int, int] | N
 
 def _resize_tensor(image: Tensor, rows: Plan, columns: Plan) -> Tensor:
     dtype = torch.promote_types(image.dtype, torch.float32)
+    # What torch.compile, torch.export or a fake-tensor mode traces with is no real tensor, and is not to be cached.
+    matrix = _matrix if torch.compiler.is_compiling() or type(image) is not Tensor else _cached_matrix
     with autocast_off(image.device):
-        left = _matrix_on(*rows, dtype, image.device)
-        right = _matrix_on(*columns, dtype, image.device)
+        left = matrix(*rows, dtype, image.device)
+        right = matrix(*columns, dtype, image.device)
         return left @ image.to(dtype) @ right.mT
 
 
 def _resize_array(image: np.ndarray, rows: Plan, columns: Plan) -> np.ndarray:
     planes = np.moveaxis(np.atleast_3d(image), 2, 0).astype(np.float64)
-    resized = _matrix(*rows) @ planes @ _matrix(*columns).T
+    left, right = (_cached_matrix(*plan, torch.float64, torch.device("cpu")).numpy() for plan in (rows, columns))
+    resized = left @ planes @ right.T
     if image.dtype == np.uint8:
         resized = np.floor(resized.clip(0, 255) + 0.5)
     resized = np.ascontiguousarray(np.moveaxis(resized, 0, 2), dtype=image.dtype)
     return resized.reshape(resized.shape[: image.ndim])
 
 
-@lru_cache(maxsize=16)
-def _matrix(old: int, new: int, factor: float) -> np.ndarray:
-    """The resampling of one direction: float64 (new,old), each row summing to 1."""
+def _matrix(old: int, new: int, factor: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The resampling of one direction: (new,old), each row summing to 1, computed in float64 on the CPU."""
     shrink = min(factor, 1.0)
-    centers = (np.arange(new) + 0.5) / factor - 0.5
-    support = math.ceil(4 / shrink) + 2
-    first = np.floor(centers - 2 / shrink).astype(int)
-    taps = first[:, None] + np.arange(support)
+    centers = (torch.arange(new, dtype=torch.float64, device="cpu") + 0.5) / factor - 0.5
+    first = (centers - 2 / shrink).floor().long()
+    taps = first[:, None] + torch.arange(math.ceil(4 / shrink) + 2, device="cpu")
     weights = _cubic(shrink * (centers[:, None] - taps))
-    weights /= weights.sum(1, keepdims=True)
-    mirrored = np.minimum(taps % (2 * old), (-1 - taps) % (2 * old))
-    matrix = np.zeros((new, old))
-    np.add.at(matrix, (np.arange(new)[:, None], mirrored), weights)
-    matrix.setflags(write=False)
-    return matrix
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    mirrored = torch.minimum(taps % (2 * old), (-1 - taps) % (2 * old))
+    return weights.new_zeros(new, old).scatter_add(1, mirrored, weights).to(dtype).to(device)
 
 
 @lru_cache(maxsize=16)
-def _matrix_on(old: int, new: int, factor: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _cached_matrix(old: int, new: int, factor: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     # A tensor born in inference mode could not take part in a gradient later on, when it comes from the cache.
     with torch.inference_mode(False):
-        return torch.tensor(_matrix(old, new, factor), dtype=dtype, device=device)
+        return _matrix(old, new, factor, dtype, device)
 
 
-def _cubic(x: np.ndarray) -> np.ndarray:
+def _cubic(x: Tensor) -> Tensor:
     """Keys' cubic convolution kernel, a = -0.5."""
-    x = np.abs(x)
+    x = x.abs()
     inner = 1.5 * x**3 - 2.5 * x**2 + 1
     outer = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x <= 1, inner, np.where(x <= 2, outer, 0))
+    return torch.where(x <= 1, inner, torch.where(x <= 2, outer, 0))

@@ -40,7 +40,7 @@ def isotropic_gaussian(size: int, sigma: float | Tensor) -> Tensor:
         (size,size) for a number, (B,size,size) for a tensor.
 
     Raises:
-        ValueError: an even size.
+        ValueError: an even size, or a number that is no width.
     """
     return anisotropic_gaussian(size, sigma, sigma, 0.0)
 
@@ -61,12 +61,15 @@ def anisotropic_gaussian(
         (size,size) for numbers, (B,size,size) for tensors.
 
     Raises:
-        ValueError: an even size.
+        ValueError: an even size, or a number that is no width.
     """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel's size must be odd, not {size}")
-    w1 = torch.as_tensor(width_1)[..., None, None]
-    w1 = w1 if w1.is_floating_point() else w1.float()  # integer widths would truncate the angle
+    for width in (width_1, width_2):
+        if not isinstance(width, Tensor) and not width > 0:
+            raise ValueError(f"a kernel's width must be positive, not {width}")
+    w1 = width_1 if isinstance(width_1, Tensor) else torch.tensor(float(width_1))
+    w1 = (w1 if w1.is_floating_point() else w1.float())[..., None, None]  # integer widths would truncate the angle
     w2 = torch.as_tensor(width_2).to(w1)[..., None, None]
     phi = torch.as_tensor(angle).to(w1)[..., None, None]
     x = _axis(size, w1) - center

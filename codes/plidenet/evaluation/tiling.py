@@ -40,10 +40,15 @@ class Tiled(nn.Module):
             that is free; an image that is not larger is refined whole.
         overlap: of neighboring tiles in LR pixels, at most half of a tile, rounded up likewise. In its outer quarters
             only one of the two is used; in the middle half, one fades into the other.
+
+    Raises:
+        ValueError: a tile that is not positive, or an overlap that is negative or more than half of it.
     """
 
     def __init__(self, net: PLIDENet, tile: int | Literal["auto"], overlap: int) -> None:
         super().__init__()
+        if overlap < 0 or (tile != "auto" and (tile < 1 or 2 * overlap > tile)):
+            raise ValueError(f"tiles of {tile} LR pixels cannot overlap by {overlap}")
         self.net, self.tile = net, tile
         self.step = net.refinement.pad_multiple
         self.overlap = _round_up(overlap * net.scale, self.step)  # in HR pixels

@@ -11,13 +11,22 @@ def kernel_l1(one: Tensor, other: Tensor) -> float:
     Args:
         one: (k,k), k odd.
         other: (l,l), l odd; the smaller of the two is taken to be zero outside.
+
+    Raises:
+        ValueError: one is not of two dimensions.
     """
     one, other = in_one_size(one, other)
     return (one - other).abs().sum().item()
 
 
 def in_one_size(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Two kernels in float64, the smaller padded with zeros to the size of the larger."""
+    """Two kernels in float64, the smaller padded with zeros to the size of the larger.
+
+    Raises:
+        ValueError: one is not of two dimensions.
+    """
+    if one.dim() != 2 or other.dim() != 2:
+        raise ValueError(f"kernels are compared one by one, (k,k), not as {tuple(one.shape)} and {tuple(other.shape)}")
     size = max(len(one), len(other))
     one, other = (F.pad(kernel.double(), ((size - len(kernel)) // 2,) * 4) for kernel in (one, other))
     return one, other

@@ -47,7 +47,7 @@ def psnr(image: np.ndarray | Tensor, reference: np.ndarray | Tensor, crop_border
 
     Raises:
         ValueError: shapes that differ or are none of these, less than 11x11 pixels after the crop, an unknown color, or
-            a floating reference of 0..1 instead of 0..255.
+            a floating image of 0..1 instead of 0..255.
     """
     return _psnr(*_planes(image, reference, crop_border, color))
 
@@ -72,8 +72,9 @@ def _planes(
     if color not in ("y", "rgb"):
         raise ValueError(f"color must be 'y' or 'rgb', not '{color}'")
     x, y = (_cropped(_to_tensor(picture), crop_border) for picture in (image, reference))
-    if "float" in str(reference.dtype) and 0 < reference.max() <= 1:
-        raise ValueError("the reference has no value above 1: psnr, ssim and score take images of 0..255")
+    for name, picture in (("image", image), ("reference", reference)):
+        if "float" in str(picture.dtype) and 0 < picture.max() <= 1:
+            raise ValueError(f"the {name} has no value above 1: psnr, ssim and score take images of 0..255")
     return (x, y) if color == "rgb" else (rgb_to_y(x)[None], rgb_to_y(y)[None])
 
 

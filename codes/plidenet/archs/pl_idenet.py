@@ -43,8 +43,8 @@ class PLIDENet(nn.Module):
         of an estimate. No gradient goes from sr to the kernel.
 
     Raises:
-        ValueError: an LR image of another shape, smaller than 16x16 or, at HR size, than half a kernel, or impossible
-            arguments.
+        ValueError: an LR image or a kernel of another shape, an LR image smaller than 16x16 or, at HR size, than half a
+            kernel, or impossible arguments.
     """
 
     MIN_SIZE = 16
@@ -116,6 +116,9 @@ class PLIDENet(nn.Module):
         least = max(self.MIN_SIZE, -(-(self.estimator.kernel_size // 2) // self.scale))
         if min(lr.shape[-2:]) < least:
             raise ValueError(f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {least}x{least} is needed")
+        if kernel is not None and kernel.shape[-1] != self.estimator.kernel_size:
+            sides = [f"{side}x{side}" for side in (self.estimator.kernel_size, kernel.shape[-1])]
+            raise ValueError("the network takes kernels of {}, not of {}".format(*sides))
         kernel = self.estimator(lr) if kernel is None else kernel
         # No gradient from the restoration: the LR-consistency loss alone trains the estimator. The copy is for
         # torch.compile, which fails in torch 2.4 and 2.5 where one result of a graph is a view of another.

@@ -109,7 +109,7 @@ class Paths:
         None, "training state to resume from; auto: the run's newest, or a fresh start where there is none"
     )
     experiments_root: Path = option(Path("experiments"), "training writes <experiments_root>/<name>")
-    results_root: Path = option(Path("results"), "testing writes <results_root>/<name>, or <name>+ (test.ensemble)")
+    results_root: Path = option(Path("results"), "testing writes <results_root>/<name><mark> (Test.mark)")
 
     accepted: ClassVar[Mapping[str, str]] = {
         "root": "paths are relative to the project's root",
@@ -124,6 +124,7 @@ class Test:
     save_images: bool = option(True, "write the SR images and the estimated kernels")
     perceptual: tuple[str, ...] = option((), "further metrics, of the package pyiqa: lpips, dists, niqe, ...")
     ensemble: bool = option(False, "average over the eight orientations of each image (x8 self-ensemble)")
+    true_kernels: bool = option(False, "restore with the kernels of dataroot_kernel instead of estimates: not blindly")
     tile: int | Literal["auto"] | None = option(
         None,
         "side of the tiles to refine in, in LR pixels (validation too); auto: what fits into free memory; ~: no tiles",
@@ -137,6 +138,13 @@ class Test:
         require(side >= SMALLEST_LR, "tile", f"must be at least {SMALLEST_LR} LR pixels")
         require(self.overlap >= 0, "tile_overlap", "must not be negative")
         require(2 * self.overlap <= side, "tile_overlap", "must be at most half of the tile")
+        alone = not self.true_kernels or (self.tile is None and not self.ensemble)
+        require(alone, "true_kernels", "goes neither with ensemble nor with tile")
+
+    @property
+    def mark(self) -> str:
+        """What is appended to the names of networks and results that are not the plain ones."""
+        return "+" if self.ensemble else "_true_kernels" if self.true_kernels else ""
 
     @property
     def overlap(self) -> int:
@@ -199,8 +207,9 @@ class Options:
         require(fits, "path.pretrain_scale", f"is {source}, but scale is {self.scale}: only 4 can be halved, to 2")
         scale = self.network_G.setting.get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
-        alone = self.path.restored_root is None or not self.test.ensemble
-        require(alone, "test.ensemble", "needs a network: it is of no use with path.restored_root")
+        for field in ("ensemble", "true_kernels"):
+            alone = self.path.restored_root is None or not getattr(self.test, field)
+            require(alone, f"test.{field}", "needs a network: it is of no use with path.restored_root")
         names = [dataset.name for dataset in self.measured_sets.values()]
         unique = len(names) == len(set(names))
         require(unique, "datasets", "has two sets of the same name, which would overwrite each other's results")
@@ -231,8 +240,8 @@ class Options:
 
     @property
     def results_folder(self) -> Path:
-        """Where testing writes; the self-ensemble has a folder of its own, <name>+."""
-        return self.path.results_root / (self.name + ("+" if self.test.ensemble else ""))
+        """Where testing writes; the self-ensemble has a folder of its own, <name>+, and so have true kernels."""
+        return self.path.results_root / (self.name + self.test.mark)
 
     @property
     def network_setting(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What an option file puts to the test: its network with weights and its sets, all checked before work starts."""
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ def prepare(options: Options, device: torch.device) -> Candidate:
     for key, dataset in sections.items():
         if dataset.mode == "GT":
             raise UserError(f"datasets.{key} needs LR images: mode LQGT, or LQ to restore without measuring")
+        if options.test.true_kernels and dataset.dataroot_kernel is None:
+            raise UserError(f"datasets.{key} needs dataroot_kernel, or test.true_kernels=false")
     if not sections:
         raise UserError("testing needs a section datasets.test1")
     require_images(sections)
@@ -74,6 +77,8 @@ def prepare(options: Options, device: torch.device) -> Candidate:
         if root is not None:
             saved[section.name] = SavedImages(root / section.name, images.keys, device)
     net = load_network(options) if root is None else None
+    if options.test.true_kernels and net is not None and "kernel" not in inspect.signature(net.forward).parameters:
+        raise UserError(f"test.true_kernels is not for {options.network_G.which_model_G}: its forward takes no kernel")
     return Candidate(options, net, saved, sets, load_perceptual(options.test.perceptual, device))
 
 

@@ -32,7 +32,7 @@ class Restored:
     Attributes:
         key: the LR image's name.
         image: uint8 (3,H,W) RGB, on the network's device.
-        kernel: estimated kernel, float32 (k,k) on the CPU, or None where the network estimates none.
+        kernel: estimated kernel, float32 (k,k) on the CPU, or None where the network estimated none.
         seconds: time of the network alone; None where another program restored the image.
     """
 
@@ -43,7 +43,7 @@ class Restored:
 
 
 @torch.inference_mode()
-def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Restored:
+def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str, true_kernel: Tensor | None = None) -> Restored:
     """Restore one image.
 
     Args:
@@ -51,9 +51,10 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         lr: uint8 (3,h,w) RGB.
         device: where the network is.
         key: the image's name, for messages.
+        true_kernel: (k,k) to restore with, for networks that take a `kernel`; None (default) is to estimate it.
 
     Raises:
-        UserError: the image is too small.
+        UserError: the image is too small, or the kernel of another size than the network's.
         NotFinite: the output is not finite, as with diverged weights.
         OutOfMemory: the image is too large.
     """
@@ -61,8 +62,9 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
     try:
         with out_of_memory_told(f"{key}: out of memory on {device} for {height}x{width} LR pixels"):
             image = to_float(lr[None], device)
+            known = {} if true_kernel is None else {"kernel": true_kernel[None, None].to(device)}
             start = _now(device)
-            sr, estimate = net(image)
+            sr, estimate = net(image, **known)
             seconds = _now(device) - start
             finite = bool(sr.isfinite().all())
             restored = to_uint8(sr[0])
@@ -70,12 +72,16 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str) -> Resto
         raise UserError(f"{key}: {error}") from error
     if not finite:
         raise NotFinite(f"{key}: the network's output is not finite; its weights have diverged")
-    kernel = as_kernel(estimate)
+    kernel = None if known else as_kernel(estimate)
     return Restored(key, restored, None if kernel is None else kernel[0, 0].float().cpu(), seconds)
 
 
 def evaluate(
-    net: nn.Module, samples: Iterable[Mapping], device: torch.device, measure: Callable[[Restored, Mapping], T]
+    net: nn.Module,
+    samples: Iterable[Mapping],
+    device: torch.device,
+    measure: Callable[[Restored, Mapping], T],
+    true_kernels: bool = False,
 ) -> list[T]:
     """Restore the images of a set and measure each.
 
@@ -85,6 +91,7 @@ def evaluate(
             of several processes, each its share.
         device: where the network is.
         measure: called with every restored image and its sample, which it may also save; returns what it measured.
+        true_kernels: restore with the samples' kernels instead of estimates (default False).
 
     Raises:
         UserError: an image is too small for the network, or too large for the memory, or the output is not finite, or
@@ -93,10 +100,14 @@ def evaluate(
     Returns:
         as `measure_all`.
     """
+
+    def restored(sample: Mapping) -> Restored:
+        return restore(net, sample["lq"], device, sample["key"], sample["kernel"] if true_kernels else None)
+
     was_training = net.training
     net.eval()
     try:
-        return measure_all(lambda sample: restore(net, sample["lq"], device, sample["key"]), samples, measure)
+        return measure_all(restored, samples, measure)
     finally:
         net.train(was_training)
 

@@ -98,8 +98,8 @@ class Measurement:
 
     @property
     def method(self) -> str:
-        """The network's name, with a + where it is measured by its x8 self-ensemble."""
-        return self.options.network_G.which_model_G + ("+" if self.options.test.ensemble else "")
+        """The network's name, with a + where it is measured by its x8 self-ensemble, or a mark of true kernels."""
+        return self.options.network_G.which_model_G + self.options.test.mark
 
     @property
     def scored(self) -> list[MeasuredSet]:

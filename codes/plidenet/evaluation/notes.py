@@ -27,6 +27,8 @@ def procedure(name: str, measurement: Measurement) -> list[str]:
         lines.append(f"- {name}: weights {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}.")
     if test.ensemble:
         lines.append(f"- {name}: outputs for the eight orientations of each image averaged (x8 self-ensemble).")
+    if test.true_kernels:
+        lines.append(f"- {name}: restored with the true kernels in place of estimates, so not blindly.")
     if measurement.tiled:
         size = "as large as memory allowed" if test.tile == "auto" else f"of {test.tile} LR pixels"
         lines.append(f"- {name}: refined in tiles {size} that overlap by {test.overlap}, smaller images whole.")

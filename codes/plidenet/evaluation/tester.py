@@ -152,7 +152,7 @@ def _measure_set(
         if net is None:
             images = measure_all(lambda sample: candidate.saved[name](sample["key"]), samples, measure_image)
         else:
-            images = evaluate(net, samples, device, measure_image)
+            images = evaluate(net, samples, device, measure_image, options.test.true_kernels)
     return MeasuredSet(name, test_set.conditions, images)
 
 

@@ -6,6 +6,8 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from conftest import ROOT
 from plidenet.archs import NETWORKS, build_network
 from plidenet.archs.kernel_estimator import KernelEstimator
+from plidenet.archs.pl_idenet import PLIDENet
 from plidenet.archs.wiener import WienerDeconvolution
 from plidenet.checkpoint import load_checkpoint, save_checkpoint
 from plidenet.config import load_options
@@ -53,10 +56,12 @@ def test_images_are_resized_as_before_after_an_export():
 
 def test_a_compiled_degradation_is_the_same_with_the_same_gradient():
     image, kernel = torch.rand(2, 3, 16, 16), isotropic_gaussian(5, 1.0).repeat(2, 1, 1).requires_grad_()
-    compiled = torch.compile(lambda *inputs: degrade(*inputs, 2), backend="aot_eager")
+    compiled = torch.compile(lambda *inputs: degrade(*inputs, 2), backend="aot_eager", fullgraph=True)
     results = []
     for function in (compiled, lambda *inputs: degrade(*inputs, 2)):
-        output = function(image, kernel)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*lru_cache")
+            output = function(image, kernel)
         results.append((output, *torch.autograd.grad(output.square().sum(), kernel)))
     torch.testing.assert_close(*results, rtol=0, atol=0)
 
@@ -72,6 +77,29 @@ def test_a_known_kernel_takes_the_place_of_the_estimate(net):
         assert returned is known
         assert torch.equal(sr, net.refinement(deblurred, net.embedding(known)))
         assert not torch.allclose(sr, blind)
+        torch.testing.assert_close(net(lr, kernel=known.double())[0], sr)
+    for shape in ((2, 5, 5), (2, 1, 7, 7), (2, 2, 5, 5)):
+        with pytest.raises(ValueError, match=r"takes kernels \(B,1,5,5\), not "):
+            net(lr, kernel=torch.rand(shape))
+
+
+def test_a_prepare_of_ones_own_need_not_know_of_known_kernels():
+    class Own(PLIDENet):
+        def prepare(self, lr, upsampled=None):
+            return super().prepare(lr, upsampled)
+
+    assert Own(**SMALL).eval()(torch.rand(1, 3, 16, 16))[0].shape == (1, 3, 32, 32)
+
+
+def test_a_wrapper_that_learns_something_itself_is_not_taken_off(net, tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module, self.factor = net, nn.Parameter(torch.ones(()))
+
+    save_checkpoint(tmp_path / "weights.pth", params=net.state_dict())
+    with pytest.raises(UserError, match=r"missing: .*factor"):
+        load_checkpoint(Scaled(), tmp_path / "weights.pth")
 
 
 def test_gradients_of_single_images_by_vmap_are_those_of_a_loop(net):
@@ -116,6 +144,8 @@ def test_a_cell_of_a_notebook_that_runs_again_registers_what_it_defines_anew():
         exec(cell.format(3), {"registry": registry, "__name__": "another"})
     with pytest.raises(UserError, match="registered twice"):
         NETWORKS.register("PL_IDENet")(lambda: None)
+    with pytest.raises(UserError, match="registered twice"):
+        NETWORKS.register("PL_IDENet_E")(partial(PLIDENet, unshuffle="scale"))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

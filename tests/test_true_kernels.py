@@ -53,4 +53,4 @@ def test_a_kernel_of_another_size_is_told_with_its_image(bench, options, run_scr
         (bench.folder / "wide").mkdir(exist_ok=True)
         np.save(bench.folder / "wide" / file.name, np.pad(np.load(file), 2))
     ended = run_script("test/test.py", "-opt", options, KNOWN, f"datasets.test0.dataroot_kernel={bench.folder}/wide")
-    assert ended.err.startswith("error: sig0.8_cat: the network takes kernels of 21x21, not of 25x25")
+    assert ended.err.startswith("error: sig0.8_cat: the network takes kernels (B,1,21,21), not (1, 1, 25, 25)")

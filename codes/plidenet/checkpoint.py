@@ -178,9 +178,9 @@ def _is_plain(value: Tensor) -> bool:
 
 def _unwrapped(net: nn.Module) -> nn.Module:
     """The network within torch.compile and DistributedDataParallel."""
-    while (names := [f"{name}." for name, _ in net.named_children()]) and len(names) == 1 and names[0] in PREFIXES:
-        net = net.get_submodule(names[0][:-1])
-    return net
+    children = [(f"{name}.", child) for name, child in net.named_children()]
+    wraps = len(children) == 1 and children[0][0] in PREFIXES and not any(True for _ in net.parameters(recurse=False))
+    return _unwrapped(children[0][1]) if wraps else net
 
 
 def _strip(key: str) -> str:

@@ -73,9 +73,9 @@ class Registry:
 
 
 def _same_place(one: Any, other: Any) -> bool:
-    """Whether two classes or functions are defined under the same name in the same module."""
-    places = [(getattr(it, "__module__", None), getattr(it, "__qualname__", None)) for it in (one, other)]
-    return places[0] == places[1] and None not in places[0]
+    """Whether two classes or functions are defined under the same name in the same module, not within a function."""
+    place, other_place = ((it.__module__, getattr(it, "__qualname__", "<")) for it in (one, other))
+    return place == other_place and "<" not in place[1]
 
 
 def _place(error: Exception) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from plidenet.archs.kernel_estimator import KernelEstimator
@@ -39,8 +40,8 @@ class PLIDENet(nn.Module):
         non-negative, summing to 1. All are float32, or float64 after `double()`; half precision is left to autocast.
         With `crop` (an argument of `forward`, for training), only that part is refined, which takes nearly all of the
         computation, and sr is (B,3,side,side); estimator and deconvolution still see the whole image. With side 0, only
-        the estimator runs, and sr is (B,3,0,0). With a known `kernel` (B,1,k,k), that one is used and returned in place
-        of an estimate. No gradient goes from sr to the kernel.
+        the estimator runs, and sr is (B,3,0,0). Otherwise a known `kernel` (B,1,k,k), if given, is used and returned in
+        place of an estimate. No gradient goes from sr to the kernel.
 
     Raises:
         ValueError: an LR image or a kernel of another shape, an LR image smaller than 16x16 or, at HR size, than half a
@@ -98,7 +99,7 @@ class PLIDENet(nn.Module):
     def forward(self, lr: Tensor, crop: Crop | None = None, kernel: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if crop is not None and crop.side == 0:
             return lr.new_empty(len(lr), 3, 0, 0), self.estimator(lr)
-        deblurred, embedding, kernel = self.prepare(lr, kernel=kernel)
+        deblurred, embedding, kernel = self.prepare(lr) if kernel is None else self.prepare(lr, kernel=kernel)
         if crop is not None:
             deblurred = crop.of(deblurred)
         return self.refinement(deblurred, embedding), kernel
@@ -116,10 +117,13 @@ class PLIDENet(nn.Module):
         least = max(self.MIN_SIZE, -(-(self.estimator.kernel_size // 2) // self.scale))
         if min(lr.shape[-2:]) < least:
             raise ValueError(f"the LR image is {lr.shape[-2]}x{lr.shape[-1]}; at least {least}x{least} is needed")
-        if kernel is not None and kernel.shape[-1] != self.estimator.kernel_size:
-            sides = [f"{side}x{side}" for side in (self.estimator.kernel_size, kernel.shape[-1])]
-            raise ValueError("the network takes kernels of {}, not of {}".format(*sides))
-        kernel = self.estimator(lr) if kernel is None else kernel
+        k = self.estimator.kernel_size
+        if kernel is None:
+            kernel = self.estimator(lr)
+        elif kernel.shape[1:] != (1, k, k):
+            raise ValueError(f"the network takes kernels (B,1,{k},{k}), not {tuple(kernel.shape)}")
+        else:
+            kernel = kernel.to(torch.promote_types(lr.dtype, torch.float32))
         # No gradient from the restoration: the LR-consistency loss alone trains the estimator. The copy is for
         # torch.compile, which fails in torch 2.4 and 2.5 where one result of a graph is a view of another.
         known = kernel.detach().clone()

@@ -32,7 +32,7 @@ class Augment:
         Returns:
             uint8 (3,h,w) each, on the device of the image.
         """
-        rng = np.random.default_rng(int(torch.randint(2**63 - 1, ())) if seed is None else seed)
+        rng = np.random.default_rng(int(torch.randint(2**63 - 1, (), device="cpu")) if seed is None else seed)
         height, width = (n // steps[0] for n in images[0].shape[:2])
         if self.size is not None:
             top, left = (int(rng.integers(n - self.size + 1)) for n in (height, width))

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plidenet.autocast import autocast_off
 
@@ -66,7 +66,8 @@ def _plans(old: tuple[int, ...], factor: float | None, size: tuple[int, int] | N
 def _resize_tensor(image: Tensor, rows: Plan, columns: Plan) -> Tensor:
     dtype = torch.promote_types(image.dtype, torch.float32)
     # What torch.compile, torch.export or a fake-tensor mode traces with is no real tensor, and is not to be cached.
-    matrix = _matrix if torch.compiler.is_compiling() or type(image) is not Tensor else _cached_matrix
+    traced = torch.compiler.is_compiling() or type(image) not in (Tensor, nn.Parameter)
+    matrix = _matrix if traced else _cached_matrix
     with autocast_off(image.device):
         left = matrix(*rows, dtype, image.device)
         right = matrix(*columns, dtype, image.device)
@@ -75,7 +76,7 @@ def _resize_tensor(image: Tensor, rows: Plan, columns: Plan) -> Tensor:
 
 def _resize_array(image: np.ndarray, rows: Plan, columns: Plan) -> np.ndarray:
     planes = np.moveaxis(np.atleast_3d(image), 2, 0).astype(np.float64)
-    left, right = (_cached_matrix(*plan, torch.float64, torch.device("cpu")).numpy() for plan in (rows, columns))
+    left, right = (_matrix(*plan, torch.float64, torch.device("cpu")).numpy() for plan in (rows, columns))
     resized = left @ planes @ right.T
     if image.dtype == np.uint8:
         resized = np.floor(resized.clip(0, 255) + 0.5)

@@ -24,7 +24,6 @@ from plidenet.config import load_options
 from plidenet.data.datasets import GTDataset
 from plidenet.data.images import list_images, write_image
 from plidenet.degradation import anisotropic_gaussian, degrade, imresize, isotropic_gaussian
-from plidenet.device import to_float
 from plidenet.errors import UserError
 from plidenet.evaluation.tiling import Tiled
 from plidenet.metrics import kernel_l1, psnr
@@ -211,8 +210,6 @@ def test_images_of_other_value_ranges_are_not_scored():
     for pair, which in (((unit, file), "image"), ((file, unit), "reference")):
         with pytest.raises(ValueError, match=f"the {which} has no value above 1"):
             psnr(*pair)
-    with pytest.raises(ValueError, match="values of uint8, not torch"):
-        to_float(unit, "cpu")
     with pytest.raises(ValueError, match="one by one"):
         kernel_l1(torch.ones(2, 1, 3, 3), torch.ones(2, 1, 3, 3))
 

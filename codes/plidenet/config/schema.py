@@ -109,7 +109,7 @@ class Paths:
         None, "training state to resume from; auto: the run's newest, or a fresh start where there is none"
     )
     experiments_root: Path = option(Path("experiments"), "training writes <experiments_root>/<name>")
-    results_root: Path = option(Path("results"), "testing writes <results_root>/<name><mark> (Test.mark)")
+    results_root: Path = option(Path("results"), "testing writes <results_root>/<name>; `test.*` may add a mark")
 
     accepted: ClassVar[Mapping[str, str]] = {
         "root": "paths are relative to the project's root",

@@ -137,10 +137,14 @@ def test_a_cell_of_a_notebook_that_runs_again_registers_what_it_defines_anew():
     registry = Registry("thing")
     cell = "@registry.register('mine')\ndef mine(): return {}"
     for version in (1, 2):
-        exec(cell.format(version), {"registry": registry, "__name__": "notebook"})
+        exec(cell.format(version), {"registry": registry, "__name__": "__main__"})
     assert registry.build("mine") == 2
     with pytest.raises(UserError, match="'mine' is registered twice"):
-        exec(cell.format(3), {"registry": registry, "__name__": "another"})
+        exec(cell.format(3), {"registry": registry, "__name__": "a part"})
+    part = {"registry": Registry("thing"), "__name__": "a part"}
+    exec(cell.format(1), part)
+    with pytest.raises(UserError, match="'mine' is registered twice"):
+        exec(cell.format(2), part)
     with pytest.raises(UserError, match="registered twice"):
         NETWORKS.register("PL_IDENet")(lambda: None)
     with pytest.raises(UserError, match="registered twice"):

@@ -27,12 +27,12 @@ class Registry:
     def register(self, *names: str) -> Callable[[T], T]:
         """Decorator: register a class or function under each of `names`; UserError where another one has a name.
 
-        What is defined anew, as by a notebook's cell that runs again, takes the place of its earlier self.
+        What a notebook's cell defines anew when it runs again takes the place of its earlier self.
         """
 
         def enter(entry: T) -> T:
             for name in names:
-                if name in self._entries and not _same_place(self._entries[name], entry):
+                if name in self._entries and not _same_cell(self._entries[name], entry):
                     raise UserError(f"{self.kind} '{name}' is registered twice")
                 self._entries[name] = entry
             return entry
@@ -72,10 +72,10 @@ class Registry:
             raise UserError(f"{self.kind} {name} cannot be built: {error}{_place(error)}") from error
 
 
-def _same_place(one: Any, other: Any) -> bool:
-    """Whether two classes or functions are defined under the same name in the same module, not within a function."""
-    place, other_place = ((it.__module__, getattr(it, "__qualname__", "<")) for it in (one, other))
-    return place == other_place and "<" not in place[1]
+def _same_cell(one: Any, other: Any) -> bool:
+    """Whether two classes or functions have the same name in a notebook (or program), and are not within a function."""
+    names = {getattr(it, "__qualname__", "<") if it.__module__ == "__main__" else "<" for it in (one, other)}
+    return len(names) == 1 and "<" not in names.pop()
 
 
 def _place(error: Exception) -> str:

@@ -252,7 +252,7 @@ def test_own_random_kernels_come_with_their_downsampling_and_without_published_s
 
 def test_the_published_set_of_random_kernels_is_known_by_its_name(tmp_path):
     found = find_conditions(lq(tmp_path / "lr_x4", "DIV2KRK"), ["im_1"], 4)
-    assert (found.setting, found.downsample) == (2, None)
+    assert (found.setting, found.bicubic) == (2, False)
 
 
 def test_a_damaged_manifest_is_named(tmp_path):

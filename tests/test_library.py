@@ -77,9 +77,19 @@ def test_a_known_kernel_takes_the_place_of_the_estimate(net):
         assert torch.equal(sr, net.refinement(deblurred, net.embedding(known)))
         assert not torch.allclose(sr, blind)
         torch.testing.assert_close(net(lr, kernel=known.double())[0], sr)
-    for shape in ((2, 5, 5), (2, 1, 7, 7), (2, 2, 5, 5)):
-        with pytest.raises(ValueError, match=r"takes kernels \(B,1,5,5\), not "):
+    for shape in ((2, 5, 5), (2, 1, 7, 7), (2, 2, 5, 5), (1, 1, 5, 5), (3, 1, 5, 5)):
+        with pytest.raises(ValueError, match=r"takes kernels \(2,1,5,5\), not "):
             net(lr, kernel=torch.rand(shape))
+
+
+def test_a_network_can_rotate_its_kernels_for_the_deconvolution(net):
+    rotating = build_network("PL_IDENet_E", **SMALL, rotate_kernel=True).eval()
+    rotating.load_state_dict(net.state_dict())
+    lr, kernel = torch.rand(1, 3, 17, 20), torch.rand(1, 1, 5, 5).flatten(1).softmax(dim=1).view(1, 1, 5, 5)
+    with torch.no_grad():
+        deblurred, embedding, returned = rotating.prepare(lr, kernel=kernel)
+        assert torch.equal(deblurred, net.prepare(lr, kernel=kernel.flip(-1, -2))[0])
+        assert torch.equal(embedding, net.embedding(kernel)) and returned is kernel
 
 
 def test_a_prepare_of_ones_own_need_not_know_of_known_kernels():

@@ -1,5 +1,7 @@
 """Testing with the true kernels in place of the estimated ones."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,18 @@ def test_images_are_restored_with_the_kernels_of_the_set(bench, options, learned
     assert not (bench.folder / "results/ours_true_kernels/kernels.md").exists(), "nothing was estimated"
 
 
+@pytest.mark.parametrize("downsample", ["bicubic", "direct"])
+def test_kernels_that_are_not_of_bicubic_downsampling_are_warned_of(bench, options, run_script, downsample):
+    made = {"setting": 2, "ksize": 21, "downsample": downsample}
+    (bench.folder / "set/LRblur").mkdir(parents=True)
+    (bench.folder / "set/LRblur/x2").symlink_to(bench.benchmark / "LRblur/x2")
+    (bench.folder / "set/manifest.json").write_text(json.dumps({"x2": made}))
+    lr = f"datasets.test0.dataroot_LQ={bench.folder}/set/LRblur/x2"
+    ended = run_script("test/test.py", "-opt", options, KNOWN, lr)
+    assert ended.status == 0, ended.err
+    assert ("Kernels is not known to be downsampled by bicubic" in ended.out) == (downsample == "direct")
+
+
 @pytest.mark.parametrize(
     ("field", "told"),
     [
@@ -53,4 +67,4 @@ def test_a_kernel_of_another_size_is_told_with_its_image(bench, options, run_scr
         (bench.folder / "wide").mkdir(exist_ok=True)
         np.save(bench.folder / "wide" / file.name, np.pad(np.load(file), 2))
     ended = run_script("test/test.py", "-opt", options, KNOWN, f"datasets.test0.dataroot_kernel={bench.folder}/wide")
-    assert ended.err.startswith("error: sig0.8_cat: the network takes kernels (B,1,21,21), not (1, 1, 25, 25)")
+    assert ended.err.startswith("error: sig0.8_cat: the network takes kernels (1,1,21,21), not (1, 1, 25, 25)")

@@ -31,6 +31,8 @@ class PLIDENet(nn.Module):
         kernel_init_sigma: start the estimator at a Gaussian this wide (HR pixels); None (default): the paper's start.
         num_wiener_filters: Wiener filters, each with its own strength (default 4).
         filter_scale: a learnable factor for each regularization kernel of the Wiener layer (default False).
+        rotate_kernel: divide out the correlation that `plidenet.degradation.degrade` is, not a convolution as the
+            authors' release does: for kernels not symmetric about their center, such as motion blur (default False).
         embed_dim, depths, num_heads, window_size, mlp_ratio, prompt_dims, prompt_heads, drop_path, checkpoint: see
             `Refinement`.
         unshuffle: 1 (default, the paper) refines at HR size, "scale" on the LR grid, at a fraction of the arithmetic.
@@ -60,6 +62,7 @@ class PLIDENet(nn.Module):
         kernel_init_sigma: float | None = None,
         num_wiener_filters: int = 4,
         filter_scale: bool = False,
+        rotate_kernel: bool = False,
         embed_dim: int = 96,
         depths: Sequence[int] = (4, 4, 4, 4),
         num_heads: Sequence[int] = (4, 4, 4, 4),
@@ -80,7 +83,9 @@ class PLIDENet(nn.Module):
         self.scale = scale
         self.estimator = KernelEstimator(kernel_size=kernel_size, num_feat=num_feat, init_sigma=kernel_init_sigma)
         self.upsampler = Upsampler(scale=scale, num_feat=num_feat)
-        self.wiener = WienerDeconvolution(num_filters=num_wiener_filters, filter_scale=filter_scale)
+        self.wiener = WienerDeconvolution(
+            num_filters=num_wiener_filters, filter_scale=filter_scale, rotate_kernel=rotate_kernel
+        )
         self.embedding = nn.Sequential(nn.Flatten(), nn.Linear(kernel_size**2, kernel_embed_dim), nn.ReLU())
         self.refinement = Refinement(
             embed_dim=embed_dim,
@@ -99,7 +104,8 @@ class PLIDENet(nn.Module):
     def forward(self, lr: Tensor, crop: Crop | None = None, kernel: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if crop is not None and crop.side == 0:
             return lr.new_empty(len(lr), 3, 0, 0), self.estimator(lr)
-        deblurred, embedding, kernel = self.prepare(lr) if kernel is None else self.prepare(lr, kernel=kernel)
+        known = {} if kernel is None else {"kernel": kernel}  # a `prepare` of one's own need not take one
+        deblurred, embedding, kernel = self.prepare(lr, **known)
         if crop is not None:
             deblurred = crop.of(deblurred)
         return self.refinement(deblurred, embedding), kernel
@@ -120,15 +126,15 @@ class PLIDENet(nn.Module):
         k = self.estimator.kernel_size
         if kernel is None:
             kernel = self.estimator(lr)
-        elif kernel.shape[1:] != (1, k, k):
-            raise ValueError(f"the network takes kernels (B,1,{k},{k}), not {tuple(kernel.shape)}")
+        elif kernel.shape != (len(lr), 1, k, k):
+            raise ValueError(f"the network takes kernels ({len(lr)},1,{k},{k}), not {tuple(kernel.shape)}")
         else:
             kernel = kernel.to(torch.promote_types(lr.dtype, torch.float32))
         # No gradient from the restoration: the LR-consistency loss alone trains the estimator. The copy is for
         # torch.compile, which fails in torch 2.4 and 2.5 where one result of a graph is a view of another.
-        known = kernel.detach().clone()
-        deblurred = self.wiener(self.upsampler(lr) if upsampled is None else upsampled, known)
-        return deblurred, self.embedding(known), kernel
+        detached = kernel.detach().clone()
+        deblurred = self.wiener(self.upsampler(lr) if upsampled is None else upsampled, detached)
+        return deblurred, self.embedding(detached), kernel
 
     def diagnostics(self) -> dict[str, float]:
         """Values to watch in training: the Wiener strengths, whose fall to zero announces a collapse."""

@@ -26,8 +26,9 @@ class WienerDeconvolution(nn.Module):
     paper); the output is the mixture sum_n w_n x_n. Inputs in half precision are computed with in float32, as its
     parameters are: half-precision FFTs are limited to powers of two and bfloat16 has none.
 
-    The blur is taken to be a convolution, as in the authors' release, although `plidenet.degradation.degrade`
-    correlates: for a kernel not symmetric about its center, the blur rotated by 180 degrees is divided out.
+    As in the authors' release, the blur is taken to be a convolution, although `plidenet.degradation.degrade`
+    correlates: of a kernel that is not symmetric about its center, the blur rotated by 180 degrees is divided out,
+    unless `rotate_kernel` is set. The image is mirrored at its borders and, there, blended with its own blur first.
 
     Args:
         num_filters: N (default 4).
@@ -36,10 +37,11 @@ class WienerDeconvolution(nn.Module):
         min_strength: lower bound on exp(a_n): far below it, noise is amplified without limit (default 1e-10).
         filter_scale: learn a factor exp(s_i) for each regularization kernel, as some released checkpoints do
             (default False).
+        rotate_kernel: rotate the kernel by 180 degrees first, to divide out a correlation (default False).
 
     Shapes:
-        image (B,C,H-k+1,W-k+1), its sides at least k//2, kernel (B,1,k,k), k odd, non-negative with sum 1, for all
-        channels of an image -> an image of the same size, float32 or float64.
+        image (B,C,h,w), its sides at least k//2, kernel (B,1,k,k), k odd, non-negative with sum 1, for all channels of
+        an image -> (B,C,h,w), float32 or float64.
 
     Raises:
         ValueError: a kernel of another shape, or too large for the image.
@@ -53,8 +55,10 @@ class WienerDeconvolution(nn.Module):
         strengths: tuple[float, float] = (1e-5, 1e-2),
         min_strength: float = 1e-10,
         filter_scale: bool = False,
+        rotate_kernel: bool = False,
     ) -> None:
         super().__init__()
+        self.rotate_kernel = rotate_kernel
         self.min_log_strength = math.log(min_strength)
         self.regularizers = nn.Parameter(dct_atoms(regularizer_size))
         self.log_strengths = nn.Parameter(torch.linspace(math.log(strengths[0]), math.log(strengths[1]), num_filters))
@@ -72,6 +76,8 @@ class WienerDeconvolution(nn.Module):
         if kernel.dim() != 4 or kernel.shape[1:3] != (1, side) or side % 2 == 0 or side // 2 > min(image.shape[-2:]):
             shapes = f"a kernel of {tuple(kernel.shape)} and an image of {tuple(image.shape)}"
             raise ValueError(f"the deconvolution needs kernels (B,1,k,k), k odd, k//2 within the image, not {shapes}")
+        if self.rotate_kernel:
+            kernel = kernel.flip(-2, -1)
         dtype = torch.promote_types(torch.promote_types(image.dtype, kernel.dtype), torch.float32)
         with autocast_off(image.device):
             return self._deconvolve(image.to(dtype), kernel.to(dtype))

@@ -73,6 +73,12 @@ def prepare(options: Options, device: torch.device) -> Candidate:
     for section in sections.values():
         images = build_dataset(section, options.scale, False)
         conditions = find_conditions(section, images.keys, options.scale)
+        if options.test.true_kernels and not conditions.bicubic:
+            log.warning(
+                "%s is not known to be downsampled by bicubic, as in training: its kernels are not those to restore "
+                "with, and the scores say nothing of better estimates",
+                section.name,
+            )
         sets[section.name] = TestSet(build_eval_loader(images, section.n_workers), conditions)
         if root is not None:
             saved[section.name] = SavedImages(root / section.name, images.keys, device)

@@ -8,7 +8,7 @@ from typing import Any
 from plidenet.config import DatasetOptions
 from plidenet.data.benchmark import MANIFEST, read_manifest
 from plidenet.data.pairing import split_width
-from plidenet.degradation import Downsampling, gaussian8_sigmas
+from plidenet.degradation import gaussian8_sigmas
 
 BICUBIC = "MATLAB's bicubic downsampling"
 GAUSSIAN8_KSIZE = 21
@@ -25,14 +25,14 @@ class Conditions:
             Published scores are of one of the two. Gaussian8 is the same whoever makes it; random kernels are not: a
             set of setting 2 that was made here, by whichever downsampling, has other kernels than the published one
             and so other scores, even with the same HR images and name.
-        downsample: how blurred images were downsampled, see `plidenet.degradation.degrade`; None where unknown.
+        bicubic: whether blurred images are known to be downsampled by bicubic, as in training.
         blurred: whether there was blur; without it, there is no true kernel.
     """
 
     text: str
     widths: tuple[float, ...] = ()
     setting: int | None = None
-    downsample: Downsampling | None = "bicubic"
+    bicubic: bool = True
     blurred: bool = True
 
 
@@ -54,7 +54,7 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
     if kind == "Bic":
         return Conditions(f"{BICUBIC} without blur: not a blind benchmark", blurred=False)
     if kind != "LRblur" and (folder / MANIFEST).exists():
-        return Conditions(f"degradation not known: {MANIFEST} is of the images in LRblur, not {kind}", downsample=None)
+        return Conditions(f"degradation not known: {MANIFEST} is of the images in LRblur, not {kind}", bicubic=False)
     made = read_manifest(folder).get(f"x{scale}")
     if made and made.get("setting") == 1:
         return _isotropic(made["sigmas"], made["ksize"], f"says {MANIFEST}", scale)
@@ -63,17 +63,15 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
         kernels = f"{kind} {made['ksize']}x{made['ksize']} (says {MANIFEST})"
         if made.get("downsample") == "direct":
             direct = f"direct downsampling that keeps one pixel of every {scale}x{scale}"
-            return Conditions(f"{kernels}; {_pipeline(direct)}", downsample="direct")
+            return Conditions(f"{kernels}; {_pipeline(direct)}", bicubic=False)
         return Conditions(f"{kernels}; {_pipeline(BICUBIC)}")
     widths = [split_width(key)[0] for key in keys]
     if None not in widths:
         return _isotropic(widths, None, "by the images' names", scale)
     if dataset.name == "DIV2KRK":
-        return Conditions(
-            "random anisotropic kernels of KernelGAN's benchmark, as published", setting=2, downsample=None
-        )
+        return Conditions("random anisotropic kernels of KernelGAN's benchmark, as published", setting=2, bicubic=False)
     unknown = f"degradation not known: there is no {MANIFEST}, and no sig<width>_ in the images' names"
-    return Conditions(unknown, downsample=None)
+    return Conditions(unknown, bicubic=False)
 
 
 def _isotropic(widths: Sequence[Any], ksize: int | None, origin: str, scale: int) -> Conditions:

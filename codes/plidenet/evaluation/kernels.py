@@ -10,7 +10,7 @@ from statistics import fmean
 import numpy as np
 from torch import Tensor
 
-from plidenet.degradation import Downsampling, degrade
+from plidenet.degradation import degrade
 from plidenet.device import to_float, to_uint8
 from plidenet.evaluation.conditions import Conditions
 from plidenet.evaluation.drawing import draw_kernels
@@ -24,14 +24,16 @@ NOTE = (
     "Estimated against true kernels, mean over the images. kernel_psnr in dB with peak 1, of kernels that sum to 1; "
     "kernel_l1 the sum of absolute differences, 0 to 2, by which a round guess may be nearer than a long kernel a "
     "little off; kernel_shift the distance of the centers of mass in HR pixels; "
-    "lr_psnr in dB on Y, without crop, of the LR image made again from the HR image and the estimated kernel (blur, "
-    "the set's downsampling, 8 bits), where those are known; capped at the value of one pixel that is off by one level."
+    "lr_psnr in dB on Y, without crop, of the LR image made again from the HR image, where that is known, and the "
+    "estimated kernel (blur, bicubic downsampling, 8 bits); capped at the value of one pixel that is off by one level. "
+    "With another downsampling, the true kernel stands for bicubic's own blur, too, and may be centered elsewhere, so "
+    "that only lr_psnr tells how good the estimate is."
 )
 
 
 @dataclass(frozen=True)
 class KernelScore:
-    """How close an estimated kernel comes to the true one; see NOTE for the four numbers. NaN: lr_psnr is unknown."""
+    """How close an estimated kernel comes to the true one; see NOTE for the four numbers. NaN: without an HR image."""
 
     kernel_psnr: float
     kernel_l1: float
@@ -60,13 +62,11 @@ def pair_kernels(restored: Restored, sample: Mapping, hr: Tensor | None, conditi
     """An image's estimated and true kernel, compared; None where one is unknown, or nothing was blurred."""
     if not conditions.blurred or restored.kernel is None or "kernel" not in sample:
         return None
-    score = score_kernel(restored.kernel, sample["kernel"], hr, sample["lq"], conditions.downsample)
+    score = score_kernel(restored.kernel, sample["kernel"], hr, sample["lq"])
     return KernelPair(restored.key, restored.kernel.numpy(), sample["kernel"].numpy(), score)
 
 
-def score_kernel(
-    estimated: Tensor, true: Tensor, hr: Tensor | None, lr: Tensor, downsample: Downsampling | None = "bicubic"
-) -> KernelScore:
+def score_kernel(estimated: Tensor, true: Tensor, hr: Tensor | None, lr: Tensor) -> KernelScore:
     """Compare two kernels; of different sizes, the smaller is taken to be zero outside.
 
     Args:
@@ -74,18 +74,17 @@ def score_kernel(
         true: (l,l), l odd, summing to 1.
         hr: uint8 (3,H,W), on the device to compute on, or None where it is unknown.
         lr: uint8 (3,h,w), made of `hr` by the true kernel; H a multiple of h, and W the same of w.
-        downsample: how `lr` was downsampled, see `plidenet.degradation.degrade`; None where that is unknown.
 
     Returns:
-        the four numbers; `lr_psnr` is NaN where the LR image cannot be made again.
+        the four numbers; `lr_psnr`, the loss `lr_consistency` in dB, is NaN without `hr`.
     """
     one, other = in_one_size(estimated, true)
     error = (one - other).square().mean().item()
     shift = (center_of_mass(one) - center_of_mass(other)).norm().item()
     lr_psnr = math.nan
-    if hr is not None and downsample is not None:
+    if hr is not None:
         kernel, scale = estimated.to(hr.device), hr.shape[-1] // lr.shape[-1]
-        rebuilt = degrade(to_float(hr[None], hr.device), kernel, scale, downsample)[0]
+        rebuilt = degrade(to_float(hr[None], hr.device), kernel, scale)[0]
         most = 10 * math.log10(255**2 * lr[0].numel())
         lr_psnr = min(psnr(to_uint8(rebuilt), lr.to(hr.device)), most)
     return KernelScore(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from plidenet.cli import parser, run
-from plidenet.data.kernels import kernel_files, read_kernels
+from plidenet.data.kernel_files import kernel_files, read_kernels
 from plidenet.errors import UserError
 
 COLUMNS = 8

@@ -18,7 +18,7 @@ from plidenet.config import DatasetOptions
 from plidenet.data.datasets import KernelFolder
 from plidenet.degradation import isotropic_gaussian
 from plidenet.evaluation.conditions import find_conditions
-from plidenet.evaluation.kernels import score_kernel
+from plidenet.evaluation.kernel_scores import score_kernel
 
 KERNEL = isotropic_gaussian(21, 1.8)
 DTYPES = ["f2", "f4", "f8", ">f8", "c16", "i4", "u1", "?", "S4", "U4", "M8[s]", "m8[s]", "V4", "f4,i4"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import Harm
 from plidenet import load_checkpoint
-from plidenet.archs.layout import describe_layout
+from plidenet.archs.recognize import recognize
 from plidenet.checkpoint import read_weights, save_checkpoint
 from plidenet.errors import UserError
 from released_weights import blank_network, released_state
@@ -271,7 +271,7 @@ def test_where_both_are_of_one_name_and_scale_only_the_shapes_are_told(tiny_netw
 
 @pytest.mark.parametrize("shape", [(), (3,), (8, 0, 3, 3), (8, 5, 3, 3)])
 def test_odd_shapes_look_like_no_network(shape):
-    assert describe_layout({"refinement.conv_first.weight": torch.zeros(shape)}) is None
+    assert recognize({"refinement.conv_first.weight": torch.zeros(shape)}) is None
     stage = {"upsampler.stages.0.weight": torch.zeros(16, 4, 3, 3)}
-    assert describe_layout({**stage, "refinement.conv_first.weight": torch.zeros(shape)}) is None
-    assert describe_layout({**stage, "refinement.conv_first.weight": torch.zeros(8, 12, 3, 3)}) == "PL_IDENet_E x2"
+    assert recognize({**stage, "refinement.conv_first.weight": torch.zeros(shape)}) is None
+    assert recognize({**stage, "refinement.conv_first.weight": torch.zeros(8, 12, 3, 3)}) == "PL_IDENet_E x2"

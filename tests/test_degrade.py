@@ -202,6 +202,14 @@ def test_training_kernels_differ_within_a_batch_and_follow_the_options():
     assert not torch.isclose(kernels, kernels.flip(2, 3), rtol=1e-2).all()
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_training_kernels_are_as_wide_as_the_scale_unless_told_otherwise(scale):
+    _, kernels = RandomDegrader(Degradation(), scale=scale, seed=0)(photographs().repeat(50, 1, 1, 1), 0)
+    widths = principal_widths(kernels)[:, 0, 0]
+    assert widths.min() < 0.5
+    assert scale - 0.4 < widths.max() < scale
+
+
 def test_the_seed_and_the_iteration_decide_the_training_kernels():
     hr = photographs()
     torch.manual_seed(1)

@@ -10,7 +10,7 @@ from plidenet.data.benchmark import degrade_image
 from plidenet.data.images import read_image
 from plidenet.degradation import anisotropic_gaussian, direct_center, isotropic_gaussian
 from plidenet.evaluation.drawing import SIDE
-from plidenet.evaluation.kernels import KernelPair, draw_pairs, score_kernel
+from plidenet.evaluation.kernel_scores import KernelPair, draw_pairs, score_kernel
 from plidenet.metrics.kernel import center_of_mass
 from scipy import ndimage
 from skimage import data

@@ -8,6 +8,7 @@ import pytest
 from plidenet import build_network
 from plidenet.cli import option_parser
 from plidenet.config import load_options, write_options
+from plidenet.errors import UserError
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -192,6 +193,13 @@ def test_training_files_have_the_values_of_the_paper(path):
     assert (train.lr_scheme, train.warmup_iter) == ("MultiStepLR", -1)
     losses = {loss.type: loss.weight for loss in train.losses}
     assert losses == {"l1": 1, "lr_consistency": 1, "gradient_difference": 1}
+
+
+def test_the_widest_blur_is_the_scale_where_a_file_gives_none():
+    path = ROOT / "options/setting1/train/train_setting1_x2.yml"
+    assert load_options(path, ["degradation="]).degradation.widest(2) == 2
+    with pytest.raises(UserError, match=r"degradation\.sig_min is 2\.5, larger than sig_max \(by default the scale\)"):
+        load_options(path, ["degradation.sig_max=", "degradation.sig_min=2.5"])
 
 
 @pytest.mark.parametrize("path", [path for path in OF_PAPER if path.parts[-2] == "test"], ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from plidenet import released_format
-from plidenet.archs.layout import describe_layout
+from plidenet.archs.recognize import recognize
 from plidenet.errors import UserError
 from plidenet.files import replacing
 from plidenet.names import some
@@ -197,7 +197,7 @@ def _disagreement(
     own: Mapping[str, Tensor], state: Mapping[str, Tensor], absent: list[str], unknown: list[str], misfits: list[str]
 ) -> str:
     shapes = [f"{name} is {_kind(state[name], own[name])}, not {_kind(own[name], state[name])}" for name in misfits]
-    theirs, ours = describe_layout(state), describe_layout(own)
+    theirs, ours = recognize(state), recognize(own)
     differ = theirs and ours and theirs != ours
     origin = [f"it looks like weights of {theirs}, the network is {ours}"] if differ else []
     parts = [("", origin), ("other shapes: ", shapes), ("missing: ", absent), ("unknown: ", unknown)]

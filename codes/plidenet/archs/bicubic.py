@@ -11,7 +11,7 @@ class Bicubic(nn.Module):
     """MATLAB's bicubic upsampling. It has no parameters and estimates no kernel.
 
     Args:
-        scale: any positive number (default 4).
+        scale: a positive whole number (default 4).
 
     Shapes:
         lr (B,3,h,w) -> sr (B,3,scale*h,scale*w), None.

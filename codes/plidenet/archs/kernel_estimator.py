@@ -10,7 +10,7 @@ from plidenet.degradation import isotropic_gaussian
 
 
 class KernelEstimator(nn.Module):
-    """Estimate the blur kernel of an LR image (TIP 2024, section III-B).
+    """Estimate the blur kernel of an LR image (TIP 2024).
 
     No true kernel is ever shown to it: it learns from the LR-consistency loss alone, hence "implicit".
 
@@ -22,6 +22,9 @@ class KernelEstimator(nn.Module):
 
     Shapes:
         lr (B,3,h,w) in [0,1], any h, w >= 4 -> kernel (B,1,k,k), at least float32, non-negative, summing to 1.
+
+    Raises:
+        ValueError: a kernel size that is not odd, fewer than 2 features, an init_sigma that is no width.
     """
 
     def __init__(self, *, kernel_size: int = 21, num_feat: int = 64, init_sigma: float | None = None) -> None:

@@ -21,7 +21,7 @@ from plidenet.crop import Crop
 
 @NETWORKS.register("PL_IDENet", "DEblurSRResDNet")
 class PLIDENet(nn.Module):
-    """The whole network (figure 2 of the paper): `sr, kernel = net(lr)`.
+    """The whole network: `sr, kernel = net(lr)`.
 
     Args:
         scale: 2, 3 or 4 (default 4).

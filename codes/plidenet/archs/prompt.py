@@ -16,17 +16,8 @@ from plidenet.archs.layers import at_least_float32, conv_BHWC
 from plidenet.autocast import autocast_off
 
 
-def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, part: int, parts: int) -> Tensor:
-    """Chunk `part` of `parts` of the channels of a 1x1, then depthwise 3x3 convolution of x (B,H,W,C), without bias.
-
-    It reads the weights and does not call the modules: their hooks are not run, parametrizations are.
-    """
-    mix, filters = (conv.weight.chunk(parts)[part] for conv in (pointwise, depthwise))
-    return conv_BHWC(partial(F.conv2d, weight=filters, padding=1, groups=len(filters)), F.linear(x, mix))
-
-
 class PromptGeneration(nn.Module):
-    """A prompt from the features and the kernel embedding (TIP 2024, section III-D).
+    """A prompt from the features and the kernel embedding (TIP 2024).
 
     The features choose a distribution over the components of the embedding; the expected component, one number per
     image, is spread over all pixels and P channels and goes through a 3x3 convolution without bias. So the prompt
@@ -82,6 +73,7 @@ class DoubleLayerNorm(nn.Module):
     """Layer normalization over channels, then again with the SAME statistics, those of its input.
 
     The released checkpoints need this. It multiplies by 1/std twice, which overflows float16: at least in float32.
+    (B,H,W,dim) -> the same.
     """
 
     def __init__(self, dim: int) -> None:
@@ -102,7 +94,24 @@ class DoubleLayerNorm(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Attention across channels (Restormer's "transposed"), c = dim/heads in each head: (B,H,W,dim) -> the same."""
+    """Attention across channels (Restormer's "transposed"), c = dim/heads of them in each head:
+
+        q, k, v = depthwise(qkv(x))                                (B,heads,H*W,c) each
+        attention = softmax(temperature * cosine of q_i and k_j)   (B,heads,c,c), channels i and j over all pixels
+        output = project(v attention^T)                            (B,H,W,dim)
+
+    Without gradients, all this is done twice in bands of rows: for the sums over pixels in the cosines, then for v.
+
+    Args:
+        dim: channels.
+        num_heads: heads; divides `dim`.
+
+    Shapes:
+        (B,H,W,dim) -> (B,H,W,dim).
+
+    Raises:
+        ValueError: heads that do not divide the channels.
+    """
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
@@ -142,7 +151,7 @@ class ChannelAttention(nn.Module):
 
 
 class GatedFeedForward(nn.Module):
-    """Gated depthwise-convolution feed-forward of Restormer, expansion factor 1."""
+    """Gated feed-forward with depthwise convolutions (Restormer), expansion factor 1: (B,H,W,dim) -> the same."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -156,3 +165,12 @@ class GatedFeedForward(nn.Module):
     def _gate(self, x: Tensor, *_: bool) -> Tensor:
         gate, value = (pointwise_depthwise(self.expand, self.depthwise, x, part, 2) for part in (0, 1))
         return self.project(F.gelu(gate) * value)
+
+
+def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, part: int, parts: int) -> Tensor:
+    """Chunk `part` of `parts` of the channels of a 1x1, then depthwise 3x3 convolution of x (B,H,W,C), without bias.
+
+    It reads the weights and does not call the modules: their hooks are not run, parametrizations are.
+    """
+    mix, filters = (conv.weight.chunk(parts)[part] for conv in (pointwise, depthwise))
+    return conv_BHWC(partial(F.conv2d, weight=filters, padding=1, groups=len(filters)), F.linear(x, mix))

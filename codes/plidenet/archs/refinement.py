@@ -15,7 +15,7 @@ RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K
 
 
 class Refinement(nn.Module):
-    """Remove the noise and ringing that the deconvolution leaves, restore texture (TIP 2024, section III-D).
+    """Remove the noise and ringing that the deconvolution leaves, restore texture (TIP 2024).
 
     Args:
         embed_dim: channels of the body (default 96).
@@ -34,6 +34,10 @@ class Refinement(nn.Module):
 
     Shapes:
         image (B,3,H,W) any size, embedding (B,kernel_embed_dim) -> (B,3,H,W).
+
+    Raises:
+        ValueError: numbers of groups that differ, sizes that are not positive, heads that do not divide their channels,
+            a drop_path outside [0,1).
     """
 
     mean: Tensor

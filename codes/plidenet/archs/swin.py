@@ -61,7 +61,17 @@ class SwinBlock(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention within windows of a shifted image, with a learned bias per relative position."""
+    """Multi-head self-attention within windows of a shifted image, with a learned bias per relative position.
+
+    Args:
+        dim, num_heads, window_size, shift: see `SwinBlock`.
+
+    Shapes:
+        (B,H,W,dim) -> (B,H,W,dim); H and W multiples of `window_size`.
+
+    Raises:
+        ValueError: heads that do not divide the channels.
+    """
 
     position_index: Tensor
     seams: Tensor
@@ -79,7 +89,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("seams", seam_masks(window_size, shift), persistent=False)
 
     def forward(self, x: Tensor, is_last: bool = True) -> Tensor:
-        """x (B,H,W,dim) -> the same shape; `is_last` says whether the image ends below x."""
+        """`is_last` says whether the image ends below x, which may be a band of it."""
         batch, height, width, _ = x.shape
         windows = partition(x, self.window_size)  # (B*windows, pixels, dim)
         qkv = self.qkv(windows).unflatten(-1, (3, self.num_heads, -1))
@@ -93,7 +103,7 @@ class WindowAttention(nn.Module):
         bias = self.position_bias.T[:, self.position_index][None]  # contiguous, as fused attention on a GPU wants it
         if not self.shift:
             return bias
-        is_bottom = torch.arange(rows, device=bias.device) == (rows - 1 if is_last else rows)
+        is_bottom = (torch.arange(rows, device=bias.device) == rows - 1) & is_last
         is_right = torch.arange(columns, device=bias.device) == columns - 1
         masks = bias + self.seams[(2 * is_bottom[:, None] + is_right).flatten()]
         return masks.expand(batch, *masks.shape).flatten(0, 1)  # no copy for a single image

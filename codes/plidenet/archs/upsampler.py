@@ -15,6 +15,9 @@ class Upsampler(nn.Module):
 
     Shapes:
         lr (B,3,h,w) -> (B,3,scale*h,scale*w).
+
+    Raises:
+        ValueError: another scale.
     """
 
     STAGES: ClassVar[dict[int, tuple[int, ...]]] = {2: (2,), 3: (3,), 4: (2, 2)}

@@ -1,7 +1,7 @@
 """Learnable Wiener deconvolution in the Fourier domain.
 
 Source: Pronina, Kokkinos, Dylov, Lefkimmiatis, "Microscopy Image Restoration with Deep Wiener-Kolmogorov Filters",
-ECCV 2020; TIP 2024, section III-C. Shape suffixes of the names below:
+ECCV 2020; TIP 2024. Shape suffixes of the names below:
 
     B batch   C color channels   H, W height and width of the padded image   F = W//2 + 1 frequencies of a real FFT
     N Wiener filters, each with its own regularization strength   R regularization kernels of r x r   k blur kernel side
@@ -22,8 +22,8 @@ from plidenet.autocast import autocast_off
 class WienerDeconvolution(nn.Module):
     """Divide the blur out of an image, with learned regularization.
 
-    Each of the N filters solves  min_x |K*x - u|^2 + exp(a_n) sum_i |g_i*x|^2  in closed form (eq. 5 of the ECCV
-    paper); the output is the mixture sum_n w_n x_n. Inputs in half precision are computed with in float32, as its
+    Each of the N filters solves  min_x |K*x - u|^2 + exp(a_n) sum_i |g_i*x|^2  in closed form; the output is the
+    mixture sum_n w_n x_n. Inputs in half precision are computed with in float32, as its
     parameters are: half-precision FFTs are limited to powers of two and bfloat16 has none.
 
     As in the authors' release, the blur is taken to be a convolution, although `plidenet.degradation.degrade`

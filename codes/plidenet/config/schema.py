@@ -26,9 +26,11 @@ class Degradation:
     kernels: Path | None = option(None, "folder of kernels (.npy) to draw from, instead of random Gaussians")
     ksize: int = option(21, "side of the blur kernels, odd; the least of those of `kernels`, framed by zeros")
     sig_min: float = option(0.2, "smallest Gaussian width, in HR pixels")
-    sig_max: float = option(4.0, "largest Gaussian width, in HR pixels")
-    rate_iso: float = option(1.0, "probability of an isotropic kernel: 1 is setting 1, 0 is setting 2")
-    random_disturb: bool = option(False, "multiply each tap of an anisotropic kernel by 1 + uniform(0, 0.25)")
+    sig_max: float | None = option(None, "largest Gaussian width, in HR pixels; ~: the scale, as in setting 1")
+    rate_iso: float = option(1.0, "probability of an isotropic kernel: 1 in setting 1, 0 in setting 2")
+    random_disturb: bool = option(
+        False, "setting 2: multiply each tap of an anisotropic kernel by 1 + uniform(0, 0.25)"
+    )
 
     accepted: ClassVar[Mapping[str, str]] = {
         "random_kernel": "training kernels are always random",
@@ -39,8 +41,12 @@ class Degradation:
 
     def __post_init__(self) -> None:
         require(self.ksize > 0 and self.ksize % 2 == 1, "ksize", "must be odd and positive")
-        require(0 < self.sig_min <= self.sig_max, "sig_min", "must be positive and at most sig_max")
+        require(0 < self.sig_min <= self.widest(math.inf), "sig_min", "must be positive and at most sig_max")
         require(0 <= self.rate_iso <= 1, "rate_iso", "must lie between 0 and 1")
+
+    def widest(self, scale: float) -> float:
+        """`sig_max`, or what stands for it."""
+        return scale if self.sig_max is None else self.sig_max
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +208,9 @@ class Options:
                 self._require_crop(f"datasets.{key}.GT_size", dataset.GT_size)
             free = key == "train" or dataset.name not in RESULT_TABLES
             require(free, f"datasets.{key}.name", f"cannot be {dataset.name}: a table of the results has that name")
-        source = self.path.pretrain_scale
+        blur, source = self.degradation, self.path.pretrain_scale
+        fits = blur.sig_min <= blur.widest(self.scale)
+        require(fits, "degradation.sig_min", f"is {blur.sig_min}, larger than sig_max (by default the scale)")
         fits = source in (None, self.scale) or (source, self.scale) == (4, 2)
         require(fits, "path.pretrain_scale", f"is {source}, but scale is {self.scale}: only 4 can be halved, to 2")
         scale = self.network_G.setting.get("scale", self.scale)

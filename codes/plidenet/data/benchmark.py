@@ -26,9 +26,10 @@ import torch
 import plidenet
 from plidenet.cli import progress
 from plidenet.data.images import named_images, read_image, write_image
-from plidenet.data.kernels import kernel_files, read_kernel
+from plidenet.data.kernel_files import kernel_files, read_kernel
 from plidenet.data.lmdb_store import require_keys, write_lmdb
 from plidenet.degradation import (
+    SETTING2_WIDTHS,
     Downsampling,
     anisotropic_gaussian,
     degrade,
@@ -43,7 +44,6 @@ from plidenet.errors import UserError
 from plidenet.files import staged, write_file
 
 log = logging.getLogger(__name__)
-SETTING2_WIDTHS = (0.6, 5.0)
 MANIFEST = "manifest.json"
 MAX_WIDTH = 1e6  # HR pixels: kernels as wide or wider are refused
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from plidenet.data.augment import Augment, to_tensor
-from plidenet.data.kernels import read_kernel
+from plidenet.data.kernel_files import read_kernel
 from plidenet.data.memory_store import MemoryStore
 from plidenet.data.pairing import check_pair_sizes, pair_keys
 from plidenet.data.stores import Store, open_store

@@ -35,9 +35,9 @@ def read_setting(options: argparse.Namespace) -> "Setting":
         UserError: invalid widths, an even size, no kernels, or an argument that goes with another setting.
     """
     from plidenet.data.benchmark import own_kernels, setting1, setting2
-    from plidenet.degradation import gaussian8_sigmas
+    from plidenet.degradation import KERNEL_SIZE, gaussian8_sigmas
 
-    size = 21 if options.ksize is None else options.ksize
+    size = KERNEL_SIZE if options.ksize is None else options.ksize
     downsample: Downsampling = options.downsample or "bicubic"
     if options.setting2:
         return setting2(options.seed or 0, size, options.scale, downsample)

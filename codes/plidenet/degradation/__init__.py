@@ -2,6 +2,8 @@
 
 from plidenet.degradation.imresize import imresize
 from plidenet.degradation.kernels import (
+    KERNEL_SIZE,
+    SETTING2_WIDTHS,
     anisotropic_gaussian,
     as_kernel,
     disturb_taps,
@@ -14,6 +16,8 @@ from plidenet.degradation.kernels import (
 from plidenet.degradation.pipeline import Downsampling, blur, degrade, direct_center, quantize
 
 __all__ = [
+    "KERNEL_SIZE",
+    "SETTING2_WIDTHS",
     "Downsampling",
     "anisotropic_gaussian",
     "as_kernel",

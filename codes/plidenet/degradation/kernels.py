@@ -1,5 +1,10 @@
 """Gaussian blur kernels: square, of odd size, non-negative, summing to 1.
 
+The kernels of TIP 2024, widths in HR pixels, at scale s:
+
+    setting 1   isotropic; widths uniform in [0.2, s] in training, eight fixed ones in the benchmark
+    setting 2   anisotropic, both widths uniform in [0.6, 5], the angle in [-pi, pi]; then noise on the taps
+
 Coordinates are pixels from the central tap: x to the right, y downwards; widths are standard deviations in pixels.
 Random numbers come from the generator given and are drawn on its device: a CPU generator yields the same kernels
 wherever they are used.
@@ -11,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Smallest and largest of the eight widths of the "Gaussian8" benchmark, by scale.
+KERNEL_SIZE = 21  # of both settings
+SETTING2_WIDTHS = (0.6, 5.0)
+# Smallest and largest of the eight widths of setting 1's benchmark, "Gaussian8", by scale.
 GAUSSIAN8_RANGES = {2: (0.80, 1.60), 3: (1.35, 2.40), 4: (1.80, 3.20)}
 
 

@@ -19,7 +19,7 @@ from plidenet.data.loaders import build_eval_loader
 from plidenet.errors import UserError
 from plidenet.evaluation.conditions import Conditions, find_conditions
 from plidenet.evaluation.ensemble import SelfEnsemble
-from plidenet.evaluation.saved import SavedImages
+from plidenet.evaluation.restored_elsewhere import SavedImages
 from plidenet.evaluation.tiling import in_tiles
 from plidenet.metrics.perceptual import PerceptualMetric, load_perceptual
 

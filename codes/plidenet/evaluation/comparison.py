@@ -9,7 +9,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation import notes
 from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.candidate import Candidate
-from plidenet.evaluation.kernels import write_kernel_tables
+from plidenet.evaluation.kernel_scores import write_kernel_tables
 from plidenet.evaluation.markup import NONE, latex, markdown, write_table
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.published import PublishedMethod, published_images, published_methods

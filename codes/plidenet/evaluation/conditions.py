@@ -8,10 +8,9 @@ from typing import Any
 from plidenet.config import DatasetOptions
 from plidenet.data.benchmark import MANIFEST, read_manifest
 from plidenet.data.pairing import split_width
-from plidenet.degradation import gaussian8_sigmas
+from plidenet.degradation import KERNEL_SIZE, gaussian8_sigmas
 
 BICUBIC = "MATLAB's bicubic downsampling"
-GAUSSIAN8_KSIZE = 21
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
 def _isotropic(widths: Sequence[Any], ksize: int | None, origin: str, scale: int) -> Conditions:
     known = tuple(sorted({round(float(width), 4) for width in widths}))
     eight = known == tuple(round(sigma, 4) for sigma in gaussian8_sigmas(scale))
-    gaussian8 = eight and ksize in (GAUSSIAN8_KSIZE, None)
+    gaussian8 = eight and ksize in (KERNEL_SIZE, None)
     size = f"{ksize}x{ksize}, " if ksize else ""
     listed = ", ".join(f"{width:g}" for width in known)
     name = "Gaussian8: " if gaussian8 else ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from plidenet.config import Options
 from plidenet.evaluation.conditions import Conditions
-from plidenet.evaluation.kernels import KernelPair
+from plidenet.evaluation.kernel_scores import KernelPair
 from plidenet.metrics import Score
 from plidenet.metrics.perceptual import PerceptualMetric
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from plidenet.config import Options
 from plidenet.data.images import write_image
 from plidenet.evaluation.breakdown import break_down, write_breakdown
-from plidenet.evaluation.kernels import draw_pairs, write_kernel_tables
+from plidenet.evaluation.kernel_scores import draw_pairs, write_kernel_tables
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.notes import caption, protocol
 from plidenet.evaluation.perceptual import write_perceptual_tables

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from plidenet.config import RESULT_TABLES
-from plidenet.evaluation.kernels import KERNEL_METRICS
+from plidenet.evaluation.kernel_scores import KERNEL_METRICS
 from plidenet.evaluation.markup import markdown, write_csv, write_table
 from plidenet.evaluation.measurement import ImageResult
 from plidenet.metrics import Score

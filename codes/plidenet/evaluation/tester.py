@@ -17,7 +17,7 @@ from plidenet.evaluation.candidate import Candidate, TestSet, as_tested, prepare
 from plidenet.evaluation.comparison import require_comparable, require_own_folder, write_comparison
 from plidenet.evaluation.ensemble import ORIENTATIONS
 from plidenet.evaluation.evaluator import Restored, evaluate, measure_all, score_restored
-from plidenet.evaluation.kernels import pair_kernels
+from plidenet.evaluation.kernel_scores import pair_kernels
 from plidenet.evaluation.measurement import Cost, ImageResult, MeasuredSet, Measurement
 from plidenet.evaluation.report import write_report, write_set
 from plidenet.evaluation.saving import ImageSaver

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from plidenet.data.images import read_image
-from plidenet.data.kernels import read_kernel
+from plidenet.data.kernel_files import read_kernel
 from plidenet.data.pairing import split_width
 from plidenet.errors import UserError
 

@@ -1,4 +1,4 @@
-"""The terms of the training loss (TIP 2024, section III-E). L1 is the mean absolute difference."""
+"""The terms of the training loss (TIP 2024). L1 is the mean absolute difference."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -117,7 +117,8 @@ def _ssim_of_plane(x: Tensor, y: Tensor) -> float:
 def _local_means(maps: Tensor) -> Tensor:
     """Gaussian-weighted means over the windows that fit: (N,C,H,W) to (N,C,H-10,W-10)."""
     taps = torch.arange(WINDOW, dtype=maps.dtype, device=maps.device) - WINDOW // 2
-    window = torch.softmax(-0.5 * (taps / WINDOW_SIGMA) ** 2, 0)
+    window = torch.exp(-0.5 * (taps / WINDOW_SIGMA) ** 2)
+    window = window / window.sum()
     planes = maps.flatten(0, 1)[:, None]
     planes = F.conv2d(F.conv2d(planes, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
     return planes.unflatten(0, maps.shape[:2])[:, :, 0]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from plidenet import distributed
 from plidenet.config.schema import Degradation
-from plidenet.data.kernels import read_kernel_folder
+from plidenet.data.kernel_files import read_kernel_folder
 from plidenet.degradation import degrade, quantize, random_kernels
 from plidenet.errors import UserError
 
@@ -60,7 +60,7 @@ class RandomDegrader:
             count,
             options.ksize,
             options.sig_min,
-            options.sig_max,
+            options.widest(self.scale),
             rate_iso=options.rate_iso,
             disturb=options.random_disturb,
             generator=generator,

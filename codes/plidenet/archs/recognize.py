@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 
-def describe_layout(state: Mapping[str, Tensor]) -> str | None:
+def recognize(state: Mapping[str, Tensor]) -> str | None:
     """Name and scale, such as "PL_IDENet_E x4", of a state dict; None where it does not look like one of ours."""
     first = state.get("refinement.conv_first.weight")
     stages = [value for name, value in state.items() if re.fullmatch(r"upsampler\.stages\.\d+\.weight", name)]

@@ -33,11 +33,16 @@ def main() -> None:
     options = arguments.parse_args()
 
     import yaml
+    from plidenet.config import RESULT_TABLES
     from plidenet.data.benchmark import build_benchmark
     from plidenet.files import is_file_name
 
     if not is_file_name(options.name):
         raise UserError(f"--name {options.name} cannot be the name of a folder")
+    if options.name in RESULT_TABLES:
+        raise UserError(f"--name cannot be {options.name}: a table of the results has that name")
+    if not options.section.startswith(("test", "val")):
+        raise UserError(f"--section must begin with test or val, not {options.section}")
     setting = read_setting(options)
     folder = "own_kernels" if options.kernels else "setting2" if options.setting2 else "setting1"
     if setting.downsample == "direct":
@@ -47,7 +52,12 @@ def main() -> None:
     if not Path("pyproject.toml").is_file():  # relative paths in an option file begin at the project's root
         roots = {field: path.resolve() for field, path in roots.items()}
     section = {"name": options.name, "mode": "LQGT", **{field: str(path) for field, path in roots.items()}}
-    print(textwrap.indent(yaml.safe_dump({options.section: section}, sort_keys=False, width=1000), "  "), end="")
+    print(
+        textwrap.indent(
+            yaml.safe_dump({options.section: section}, sort_keys=False, width=1000, allow_unicode=True), "  "
+        ),
+        end="",
+    )
 
 
 if __name__ == "__main__":

@@ -57,6 +57,29 @@ def test_characters_that_the_output_lacks_are_replaced(monkeypatch):
     assert output.getvalue() == b"a ? b\n"
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_may_be_closed(monkeypatch, stream):
+    monkeypatch.setattr(sys, stream, None)
+    assert cli.run(lambda: print(list(cli.progress([1, 2], "numbers")))) == 0
+
+
+def test_a_log_that_nobody_reads_any_more_is_no_obstacle():
+    program = (
+        "import logging, os\nfrom plidenet import logs\nlogs.log_to_screen()\n"
+        "for n in range(10**4): logging.getLogger('plidenet').info('line')\nos._exit(7)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=-1, stderr=-1, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(), process.stderr.read()) == (7, "")
+
+
+def test_what_is_no_assignment_but_a_file_is_told(bench):
+    file = bench.options("bicubic")
+    with pytest.raises(UserError, match=r"yml' is not an assignment; it is the name of a file or folder$"):
+        load_options(file, [str(file)])
+
+
 def test_a_reader_that_is_gone_ends_a_program_without_a_traceback():
     program = "import sys; from plidenet.cli import run; sys.exit(run(lambda: [print(i) for i in range(10**5)]))"
     command = [sys.executable, "-c", program]

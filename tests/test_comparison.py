@@ -77,7 +77,8 @@ def test_each_measured_row_agrees_with_the_networks_own_tables(bench, options, r
         assert {metric: line[f"Set5_{metric}"] for metric in METRICS} == {metric: own[metric] for metric in METRICS}
         seconds = [float(image["seconds"]) for image in bench.table(f"{name}/Set5.csv")]
         assert float(line["seconds"]) == pytest.approx(median(seconds), abs=6e-4)
-    line = f"- PL_IDENet: weights {weights.name}, sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()}."
+    place, digest = "/".join(weights.parts[-3:]), hashlib.sha256(weights.read_bytes()).hexdigest()
+    line = f"- PL_IDENet: weights {place}, sha256 {digest}."
     assert line in bench.text("ours/table.md") and line in bench.text("comparison/table.md")
     assert "sha256" not in bench.text("bicubic/table.md")
 

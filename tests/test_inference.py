@@ -210,3 +210,9 @@ def test_images_that_cannot_be_restored_are_passed_over_and_told_at_the_end(
     assert {path.stem for path in (tmp_path / "out").glob("*.png")} == images.keys() - {"alpha", "palette"}
     ended = run_script("test/inference.py", "-opt", write_options(network_G=LEARNED), *arguments, folder / "alpha.png")
     assert re.search(r"^error: \S*alpha.png is not an image", ended.err, re.MULTILINE)
+
+
+def test_true_kernels_are_not_for_images_without_them(write_options, run_script, photographs):
+    arguments = ["-input_dir", photographs[0], "-output_dir", "out"]
+    ended = run_script("test/inference.py", "-opt", write_options(), *arguments, "test.true_kernels=true")
+    assert ended.err == "error: test.true_kernels needs a set with dataroot_kernel, which test.py measures\n"

@@ -249,4 +249,7 @@ def test_other_arguments_are_refused_where_they_are_given(net, tmp_path):
         with pytest.raises(ValueError, match=f"tiles of {tile} LR pixels cannot overlap by {overlap}"):
             Tiled(net, tile, overlap)
     write_image(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    for wrong in (np.zeros((4, 4, 3), np.float32), np.zeros((3, 4, 4), np.uint8), np.zeros(4, np.uint8)):
+        with pytest.raises(ValueError, match=r"an image to write is uint8 \(H,W,3\) or \(H,W\), not "):
+            write_image(tmp_path / "b.png", wrong)
     assert list_images(str(tmp_path)) == [tmp_path / "a.png"]

@@ -9,7 +9,7 @@ from plidenet.config.training import Train
 from plidenet.crop import Crop
 from plidenet.degradation import degrade, isotropic_gaussian
 from plidenet.errors import UserError
-from plidenet.losses import LOSSES, Restoration, build_losses, total_loss
+from plidenet.losses import LOSSES, Restoration, Term, build_losses, total_loss
 from plidenet.training.schedules import SCHEDULES, learning_rate, warn_of_long_warm_up
 from scipy import ndimage
 from skimage import data
@@ -162,6 +162,21 @@ def test_the_total_is_the_weighted_sum_and_the_parts_are_unweighted():
     for name, value in values.items():
         assert value == loss(name, what)
     torch.testing.assert_close(total, 0.5 * values["l1"] + 3 * values["gradient_difference"])
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (torch.ones(2, 3), r"a tensor of shape \(2, 3\)"),
+        (torch.ones(1), r"a tensor of shape \(1,\)"),
+        (1.0, "float"),
+        (None, "NoneType"),
+    ],
+)
+def test_a_loss_that_is_no_scalar_is_named(value, found):
+    terms = [Term("mine", lambda _: value, 1.0)]
+    with pytest.raises(UserError, match=rf"the loss mine must return a tensor of one number .*, not {found}$"):
+        total_loss(terms, restoration())
 
 
 def test_weights_scale_the_gradient():

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import shutil
 import signal
 import subprocess
 
@@ -114,6 +115,27 @@ def test_a_folder_that_holds_no_run_is_left_alone(run, resume):
     with pytest.raises(UserError, match="run holds no training run; choose another name"):
         run.train(resume)
     assert list((run.folder / "experiments").rglob("*")) == [weights.parent, weights]
+
+
+def test_weights_whose_training_states_are_gone_are_moved_away(run):
+    run.train("train.niter=1")
+    folder = run.folder / "experiments/run"
+    trained = (folder / "models/latest_G.pth").read_bytes()
+    shutil.rmtree(folder / "training_states")
+    assert run.train(AUTO, "train.niter=2").iteration == 2
+    (archived,) = folder.parent.glob("run_archived_*")
+    assert (archived / "models/latest_G.pth").read_bytes() == trained
+    assert not (folder / "models/1_G.pth").exists()
+
+
+def test_a_run_that_was_killed_before_it_saved_anything_begins_in_its_folder(run):
+    run.train("train.niter=1")
+    folder = run.folder / "experiments/run"
+    for name in ("training_states", "models"):
+        shutil.rmtree(folder / name)
+        (folder / name).mkdir()
+    assert run.train(AUTO, "train.niter=1").iteration == 1
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_an_empty_folder_is_trained_in(run):

@@ -87,6 +87,12 @@ def test_hr_names_that_differ_in_affixes_alone_are_ambiguous():
     assert pair_keys(["a_gt", "a_x4"], ["a_x4", "a_gt"]) == [("a_x4", "a_x4"), ("a_gt", "a_gt")]
 
 
+def test_lr_names_that_differ_in_affixes_alone_are_ambiguous():
+    with pytest.raises(UserError, match=r"the LR images 1 and img_1_x4 differ only in affixes"):
+        pair_keys(["1", "2"], ["1", "img_1_x4", "2"])
+    assert len(pair_keys(["a"], ["sig1.8_a", "sig2_a"])) == 2
+
+
 def test_lr_images_without_hr_are_counted_and_some_named():
     with pytest.raises(UserError, match=r"^2 of 3 LR images have no HR image of their name: b, c$"):
         pair_keys(["a"], ["a", "b", "c"])

@@ -18,12 +18,22 @@ def test_tables_of_an_earlier_test_that_are_not_written_again_go(bench, run_scri
     stale = ("widths.md", "widths.csv") if compared else ("perceptual.md", "perceptual.csv", "kernels.csv")
     for name in (*stale, "mine.csv"):
         (folder / name).write_text("of an earlier test")
+    (folder / "Set14.csv").write_text("image,psnr_y\nof an earlier test,20\n")
     for sets, written in ((("Set5", "Plain"), main | widths), (("Plain",), main)):
         file = bench.options("run", BICUBIC, sets)
         ended = run_script("test/test.py", "--compare" if compared else "-opt", file, "test.save_images=false")
         assert ended.status == 0, ended.err
         assert tables(folder) == written
     assert (folder / "mine.csv").exists()
+    assert (folder / "Set14.csv").exists() == compared, "a comparison writes no tables of images"
+
+
+def test_no_table_of_an_earlier_test_stays_beside_the_images_of_one_that_fails(bench, run_script):
+    file = bench.options("run", BICUBIC, ("Plain", "Set5"))
+    assert run_script("test/test.py", "-opt", file).status == 0
+    ended = run_script("test/test.py", "-opt", file, "crop_border=1000")
+    assert ended.status == 2
+    assert not list((bench.folder / "results/run").glob("*.csv"))
 
 
 def test_no_table_stays_where_nothing_is_measured(bench, run_script):

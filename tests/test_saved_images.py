@@ -54,9 +54,30 @@ def test_names_may_differ_in_the_affixes_that_pairing_ignores(bench, restored, r
     assert bench.table("other/table.csv") == bench.table("bicubic/table.csv")
 
 
+def test_hr_images_beside_them_are_not_taken_for_them(bench, restored, run_script):
+    for path in restored.rglob("Set5/*.png"):
+        path.with_name(f"{path.stem}_gt.png").write_bytes(b"")
+    done = run_script("test/test.py", "-opt", other(bench, restored))
+    assert done.status == 0, done.err
+    assert bench.table("other/table.csv") == bench.table("bicubic/table.csv")
+    for path in restored.rglob("Set5/*_gt.png"):
+        path.with_name(path.name.replace("_gt", "")).unlink()
+    done = run_script("test/test.py", "-opt", other(bench, restored))
+    assert "has no restored image for 4 of 4" in done.err
+
+
 @pytest.mark.parametrize(
     ("spoil", "changes", "message"),
     [
+        (
+            lambda folder: [
+                shutil.move(folder / "Set5/sig0.8_cat.png", folder / "Set5/sig0.8_cat_x2.png"),
+                shutil.copy(folder / "Set5/sig0.8_cat_x2.png", folder / "Set5/img_sig0.8_cat_x2.png"),
+                shutil.copy(folder / "Set5/sig0.8_cat_x2.png", folder / "Set5/sig0.80_cat.png"),
+            ],
+            {},
+            "sig0.80_cat.png and sig0.8_cat_x2.png may both be the restored sig0.8_cat; call one of them sig0.8_cat",
+        ),
         (lambda folder: (folder / "Set5/sig0.8_cat.png").unlink(), {}, "no restored image for 1 of 4: sig0.8_cat"),
         (lambda folder: shutil.rmtree(folder / "Kernels"), {}, "no folder"),
         (lambda folder: (folder / "Set5/sig0.8_cat.png").write_bytes(b""), {}, "sig0.8_cat.png is not an image"),

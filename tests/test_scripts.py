@@ -142,8 +142,9 @@ def test_widths_that_a_kernel_cannot_hold_are_told(run_script, source, tmp_path,
     command = ["scripts/generate_mod_blur_LR_bic.py", "--source", source, "--scale", 2, "--sigmas", 2, 6]
     assert run_script(*command, "--save", tmp_path / "a", "--ksize", 37).status == 0
     assert "truncate" not in caplog.text
-    assert run_script(*command, "--save", tmp_path / "b").status == 0
-    assert "kernels of 21x21 truncate a Gaussian of width 6; use --ksize 37" in caplog.text
+    for name, size in (("b", 21), ("c", 35)):
+        assert run_script(*command, "--save", tmp_path / name, "--ksize", size).status == 0
+        assert f"kernels of {size}x{size} truncate a Gaussian of width 6; use --ksize 37" in caplog.text
 
 
 def test_a_benchmark_may_be_made_in_the_current_folder(run_script, source, tmp_path, monkeypatch):

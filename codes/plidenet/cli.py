@@ -68,14 +68,16 @@ def run(main: Callable[[], None]) -> int:
     Use as `sys.exit(run(main))`. Ctrl-C gives status 130, a reader of the output that is gone (`| head`) 1; other
     errors pass through with a traceback (1). Characters that the output's encoding lacks are printed as "?".
     """
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed, as by 2>&-
+            setattr(sys, stream, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     # Threads that spin while they wait make PyTorch ten times slower on a shared CPU. It reads this when imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         main()
-        if sys.stdout is not None:  # closed
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         if not _reader_is_gone():
             raise

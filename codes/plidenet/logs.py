@@ -13,7 +13,7 @@ PACKAGE = logging.getLogger("plidenet")
 def log_to_screen() -> None:
     """Show the package's log lines of level INFO and above; of other processes than the main one, errors alone."""
     if is_main():
-        _add(logging.StreamHandler(sys.stdout))
+        _add(_Screen(sys.stdout))
     else:
         PACKAGE.setLevel(logging.ERROR)
 
@@ -33,6 +33,14 @@ def log_to_file(path: Path, earlier: MemoryHandler) -> None:
     PACKAGE.removeHandler(earlier)
     earlier.setTarget(file)
     earlier.close()
+
+
+class _Screen(logging.StreamHandler):
+    """Work goes on, and its log in the file, where nobody reads the screen any more (`| head`)."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
 
 
 def _add(handler: logging.Handler) -> None:

@@ -229,7 +229,8 @@ def _places(kind: Any, name: str, where: str = "") -> Iterator[str]:
 def _override(content: dict[str, Any], assignment: str) -> None:
     name, equals, text = assignment.partition("=")
     if not equals or not name:
-        raise UserError(f"'{assignment}' is not an assignment; write e.g. train.niter=2000")
+        hint = "it is the name of a file or folder" if Path(assignment).exists() else "write e.g. train.niter=2000"
+        raise UserError(f"'{assignment}' is not an assignment; {hint}")
     try:
         value = parse(text)
     except Exception as error:

@@ -165,7 +165,7 @@ class Options:
     """A whole option file."""
 
     name: str = option(REQUIRED, "the run's name, and its folder's")
-    suffix: str | None = option(None, "appended to the names of the SR images")
+    suffix: str | None = option(None, "appended to the names of the SR images, after a _")
     model: Literal["blind", "blind_asif"] = option("blind", "kept for DAN's files; both mean the same here")
     scale: Literal[2, 3, 4] = option(REQUIRED, "HR size / LR size")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")

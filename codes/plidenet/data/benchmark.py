@@ -92,8 +92,8 @@ def setting1(sigmas: Sequence[float], size: int) -> Setting:
     if not all(0 < sigma < MAX_WIDTH for sigma in sigmas) or len(set(labels)) < len(labels):
         raise UserError(f"kernel widths must be positive and different, not {', '.join(map(str, sigmas))}")
     _require_odd(size)
-    if size < 4 * (widest := max(sigmas)):
-        needed = 2 * math.ceil(3 * widest) + 1
+    needed = 2 * math.ceil(3 * (widest := max(sigmas))) + 1
+    if size < needed:
         log.warning("kernels of %dx%d truncate a Gaussian of width %g; use --ksize %d", size, size, widest, needed)
     kernels = isotropic_gaussian(size, torch.tensor(sigmas, dtype=torch.float64)).numpy()
 

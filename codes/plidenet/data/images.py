@@ -114,6 +114,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
 
     Raises:
         UserError: an extension that is no image format's.
+        ValueError: an array of another type or shape.
     """
     path = Path(path)
     if path.suffix.lower() not in IMAGE_EXTENSIONS:
@@ -122,7 +123,9 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
 
 
 def encode_image(image: np.ndarray, extension: str = ".png") -> bytes:
-    """Encode uint8 (H,W,3) RGB or (H,W) gray as a file's content."""
+    """Encode uint8 (H,W,3) RGB or (H,W) gray as a file's content; ValueError for anything else."""
+    if image.dtype != np.uint8 or (image.ndim != 2 and image.shape[2:] != (3,)):
+        raise ValueError(f"an image to write is uint8 (H,W,3) or (H,W), not {image.dtype} {image.shape}")
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     _, data = cv2.imencode(extension, bgr)
     return data.tobytes()

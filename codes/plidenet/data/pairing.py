@@ -18,17 +18,13 @@ def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str,
         (HR name, LR name) for each LR image.
 
     Raises:
-        UserError: an image of either side without a partner, or HR names that differ in affixes alone.
+        UserError: an image of either side without a partner, or names of one side that differ in affixes alone.
     """
     exact = set(hr_keys)
     plain: dict[str, str] = {}
     if exact != set(lr_keys):
-        for key in hr_keys:
-            if canonical(key) in plain:
-                raise UserError(
-                    f"the HR images {plain[canonical(key)]} and {key} differ only in affixes that pairing ignores"
-                )
-            plain[canonical(key)] = key
+        plain = _by_plain_name("HR", hr_keys)
+        _by_plain_name("LR", lr_keys)
     pairs, lonely = [], []
     for key in lr_keys:
         name = canonical(key)
@@ -43,6 +39,15 @@ def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str,
     if unused:
         raise UserError(f"{len(unused)} of {len(hr_keys)} HR images have no LR image of their name: {some(unused)}")
     return pairs
+
+
+def _by_plain_name(kind: str, keys: Sequence[str]) -> dict[str, str]:
+    plain: dict[str, str] = {}
+    for key in keys:
+        other = plain.setdefault(canonical(key), key)
+        if other != key:
+            raise UserError(f"the {kind} images {other} and {key} differ only in affixes that pairing ignores")
+    return plain
 
 
 def canonical(key: str) -> str:

@@ -111,7 +111,8 @@ def load_network(options: Options, weights: Path | None = None) -> nn.Module:
         if weights is None and not path.is_file():
             hint = "path.pretrain_model_G names the weights: your run's best_G.pth, for example"
             raise UserError(f"no checkpoint at {path}; {hint}")
-        log.info("%s: %s", path, load_checkpoint(net, path, options.path.strict_load))
+        found = load_checkpoint(net, path, options.path.strict_load)
+        log.log(logging.WARNING if found.missing else logging.INFO, "%s: %s", path, found)
         if weights is None and "train" in options.datasets and path.parent != models:
             log.warning("these are the weights that training starts from; those of the run are in %s", models)
     elif any(True for _ in net.parameters()):

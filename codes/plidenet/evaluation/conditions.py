@@ -59,6 +59,7 @@ def find_conditions(dataset: DatasetOptions, keys: Sequence[str], scale: int) ->
         return _isotropic(made["sigmas"], made["ksize"], f"says {MANIFEST}", scale)
     if made and "setting" in made:
         kind = "random anisotropic Gaussian kernels" if made.get("setting") == 2 else "given kernels, the largest"
+        kind += f" of seed {made['seed']}," if "seed" in made else ""
         kernels = f"{kind} {made['ksize']}x{made['ksize']} (says {MANIFEST})"
         if made.get("downsample") == "direct":
             direct = f"direct downsampling that keeps one pixel of every {scale}x{scale}"

@@ -33,10 +33,12 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
         weights: instead of the option file's.
 
     Raises:
-        UserError: missing weights or images; `target` is the images' folder, or holds a file to be replaced that no
-            earlier call restored; or, when all others are restored, images that are unreadable, too small, too large or
-            of one name.
+        UserError: `test.true_kernels`, missing weights or images; `target` is the images' folder, or holds a file to be
+            replaced that no earlier call restored; or, when all others are restored, images that are unreadable, too
+            small, too large or of one name.
     """
+    if options.test.true_kernels:
+        raise UserError("test.true_kernels needs a set with dataroot_kernel, which test.py measures")
     single = source.is_file()
     paths = [source] if single else list_images(source)
     files: dict[str, Path] = {}

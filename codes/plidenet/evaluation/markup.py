@@ -63,7 +63,7 @@ def write_table(folder: Path, name: str, text: str, header: Sequence[str], rows:
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table as comma-separated values, UTF-8."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
 

@@ -24,7 +24,8 @@ def procedure(name: str, measurement: Measurement) -> list[str]:
     if measurement.cost is None:
         lines.append(f"- {name}: images that another program restored.")
     elif path is not None and path.is_file():
-        lines.append(f"- {name}: weights {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}.")
+        place = "/".join(path.parts[-3:]).lstrip("/")  # best_G.pth alone says little
+        lines.append(f"- {name}: weights {place}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}.")
     if test.ensemble:
         lines.append(f"- {name}: outputs for the eight orientations of each image averaged (x8 self-ensemble).")
     if test.true_kernels:

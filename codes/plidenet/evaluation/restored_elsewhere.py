@@ -16,26 +16,31 @@ class SavedImages:
     """The images of a folder, by the names of the LR images that they were restored from.
 
     Args:
-        folder: of images called as the LR images are, but for affixes that pairing ignores (see `canonical`); others
-            may lie beside them.
+        folder: of images called as the LR images are, but for affixes that pairing ignores (see `canonical`); others,
+            such as HR images (<name>_gt), may lie beside them.
         keys: the LR images' names.
         device: where to measure them.
 
     Raises:
-        UserError: an LR image without a restored one.
+        UserError: an LR image without a restored one, or with several that differ in affixes alone.
     """
 
     def __init__(self, folder: Path, keys: Sequence[str], device: torch.device) -> None:
         named = named_images(folder)
-        plain = {canonical(name): path for name, path in named.items()}
-        found = {key: named.get(key, plain.get(canonical(key))) for key in keys}
-        if missing := [key for key, path in found.items() if path is None]:
+        plain: dict[str, list[Path]] = {}
+        for name, path in named.items():
+            if not name.endswith("_gt"):
+                plain.setdefault(canonical(name), []).append(path)
+        found = {key: [named[key]] if key in named else plain.get(canonical(key), []) for key in keys}
+        if missing := [key for key, paths in found.items() if not paths]:
             raise UserError(f"{folder} has no restored image for {len(missing)} of {len(keys)}: {some(missing)}")
-        self._paths, self._device = found, device
+        for key, paths in found.items():
+            if len(paths) > 1:
+                names = " and ".join(path.name for path in paths)
+                raise UserError(f"{folder}: {names} may both be the restored {key}; call one of them {key}")
+        self._paths, self._device = {key: path for key, (path,) in found.items()}, device
 
     def __call__(self, key: str) -> Restored:
         """The image restored from the LR image `key`; UserError where it cannot be read."""
-        path = self._paths[key]
-        assert path is not None
-        image = torch.from_numpy(read_image(path)).permute(2, 0, 1)
+        image = torch.from_numpy(read_image(self._paths[key])).permute(2, 0, 1)
         return Restored(key, image.to(self._device), None, None)

@@ -12,6 +12,7 @@ from plidenet.evaluation.measurement import ImageResult
 from plidenet.metrics import Score
 
 METRICS = tuple(field.name for field in dataclasses.fields(Score))
+IMAGE = "image"  # the first column of a set's table
 COLUMNS = ("dataset", "images", "crop_border", *METRICS)
 
 
@@ -31,6 +32,14 @@ def clear_tables(folder: Path, names: Sequence[str] = RESULT_TABLES) -> None:
     for name in names:
         for kind in ("md", "csv"):
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
+
+
+def clear_results(folder: Path) -> None:
+    """`clear_tables`, and the scores of images, too: the sets of an earlier test need not be those of this one."""
+    clear_tables(folder)
+    for path in folder.glob("*.csv"):
+        if path.read_bytes().startswith(IMAGE.encode()):
+            path.unlink()
 
 
 def write_score_tables(folder: Path, sets: Mapping[str, Collection[Score]], crop_border: int, caption: str) -> str:
@@ -58,7 +67,7 @@ def write_image_scores(path: Path, images: Sequence[ImageResult]) -> None:
     lines = [_cells(one) for one in images]
     columns = list(dict.fromkeys(name for line in lines for name in line))
     rows = [[one.key, *(line.get(name, "") for name in columns)] for one, line in zip(images, lines, strict=True)]
-    write_csv(path, ["image", *columns], rows)
+    write_csv(path, [IMAGE, *columns], rows)
 
 
 def _cells(one: ImageResult) -> dict[str, str]:

@@ -21,7 +21,7 @@ from plidenet.evaluation.kernel_scores import pair_kernels
 from plidenet.evaluation.measurement import Cost, ImageResult, MeasuredSet, Measurement
 from plidenet.evaluation.report import write_report, write_set
 from plidenet.evaluation.saving import ImageSaver
-from plidenet.evaluation.tables import clear_tables
+from plidenet.evaluation.tables import clear_results
 from plidenet.evaluation.tiling import Tiled, advising_tiles
 from plidenet.memory import PeakMemory
 from plidenet.metrics import perceptual
@@ -90,28 +90,35 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     options = candidate.options
     folder = options.results_folder
     net = None if candidate.net is None else as_tested(candidate.net, options).to(device)
+    if net is not None:
+        _warm_up(candidate, net, device)
     peak = PeakMemory(device)
     sets: list[MeasuredSet] = []
     seconds: list[float] = []
+    if distributed.is_main():
+        clear_results(folder)
     for name in candidate.sets:
         measured = _measure_set(candidate, name, net, device, peak)
         seconds += [one.seconds for one in measured.images if one.seconds is not None]
         if measured.scores or measured.kernels or measured.perceptual:
             if distributed.is_main():
-                if not sets:
-                    clear_tables(folder)
                 write_set(folder, measured, options)
             sets.append(measured)
     if candidate.net is not None:
         candidate.net.cpu()  # makes room for the next
     log.info("results are in %s", folder)
     if not sets:
-        if distributed.is_main():
-            clear_tables(folder)
         return None
     cost = _cost(candidate, seconds, _greatest(peak.bytes), device)
     tiled = net is not None and any(isinstance(module, Tiled) for module in net.modules())
     return Measurement(options, sets, cost, tiled, candidate.metrics)
+
+
+def _warm_up(candidate: Candidate, net: nn.Module, device: torch.device) -> None:
+    """Restore an image for nothing: what is loaded once, such as code, is to count for no network's memory and time."""
+    sample = next(iter(candidate.sets.values())).loader.dataset[0]
+    with advising_tiles():
+        evaluate(net, [sample], device, lambda *_: None, candidate.options.test.true_kernels)
 
 
 def _cost(candidate: Candidate, seconds: Sequence[float], memory: int | None, device: torch.device) -> Cost | None:
@@ -119,8 +126,7 @@ def _cost(candidate: Candidate, seconds: Sequence[float], memory: int | None, de
         return None
     size = complexity.count(candidate.net)
     multiply_adds = size.multiply_adds * (len(ORIENTATIONS) if candidate.options.test.ensemble else 1)
-    median_seconds = median(seconds)  # the first ones of a GPU are warming up
-    return Cost(size.parameters, multiply_adds, median_seconds, memory, describe(device))
+    return Cost(size.parameters, multiply_adds, median(seconds), memory, describe(device))
 
 
 def _measure_set(

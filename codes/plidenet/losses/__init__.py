@@ -35,9 +35,14 @@ def total_loss(terms: Sequence[Term], restoration: Restoration) -> tuple[Tensor,
     """The weighted sum of the terms, and each term by name (unweighted), all scalars.
 
     Raises:
-        UserError: a term needs a kernel that the network does not estimate, or SR images where train.refine_crop is 0.
+        UserError: a term needs a kernel that the network does not estimate, or SR images where train.refine_crop is 0,
+            or is no scalar.
     """
     values = {term.name: term.function(restoration) for term in terms}
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or value.dim() > 0:
+            found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise UserError(f"the loss {name} must return a tensor of one number (shape ()), not {found}")
     if restoration.sr.numel() == 0 and (lost := [name for name, value in values.items() if not value.isfinite()]):
         raise UserError(f"the loss {lost[0]} needs restored images: where train.refine_crop is 0, there are none")
     total = sum((term.weight * values[term.name] for term in terms), start=restoration.hr.new_zeros(()))

@@ -70,11 +70,12 @@ class Experiment:
     def prepare(self, iteration: int | None, best_counts: bool) -> None:
         """Make the folder, with the option file, its parts, resolved.yml and the environment in it.
 
-        A folder left by an earlier run is kept when this one resumes, and renamed to <name>_archived_<time> otherwise.
+        A folder left by an earlier run is kept when this one resumes, or where it holds no weights and
+        `path.resume_state` is set; it is renamed to <name>_archived_<time> otherwise.
         States of later iterations than the one resumed at are renamed to *.abandoned: they do not belong to this run.
 
         Args:
-            iteration: where this run resumes, or 0; None: it does not, and an earlier run's folder is archived.
+            iteration: where this run resumes; None: it does not.
             best_counts: whether the score of the best weights so far is still to be beaten. If not, they are kept as
                 best_left_at_<iteration>_G.pth, and the next validation writes best_G.pth anew.
 
@@ -82,7 +83,8 @@ class Experiment:
             UserError: another process trains there.
         """
         self.claim()
-        if self.folder.exists() and iteration is None:
+        wanted = self.options.path.resume_state is not None
+        if self.folder.exists() and iteration is None and not (wanted and not any(self.models.glob("*_G.pth"))):
             stem = name = f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}"
             number = 1
             while (archived := self.folder.with_name(name)).exists():  # within a second, or the clock went back
@@ -90,7 +92,8 @@ class Experiment:
                 name = f"{stem}_{number}"
             self.folder.rename(archived)
             self._lock = None
-            log.info("the earlier run of this name was moved to %s, as path.resume_state is not auto", archived)
+            reason = "there is no training state to go on from" if wanted else "path.resume_state is not auto"
+            log.info("the earlier run of this name was moved to %s, as %s", archived, reason)
         for path in self._newest_states():
             if int(path.stem) > (iteration or 0):
                 path.replace(path.with_suffix(".abandoned"))
@@ -107,12 +110,12 @@ class Experiment:
         resuming = replace(self.options, path=replace(self.options.path, resume_state="auto"))
         write_file(self.folder / self.option_file, self.option_text)
         for part in self.options.parts:
-            self._keep_part(part.name, part.read_bytes(), iteration)
+            self._keep_part(part.name, part.read_bytes(), iteration or 0)
         write_file(self.folder / "resolved.yml", write_options(resuming))
         environment = f"environment_{iteration}.json" if iteration else "environment.json"
         write_file(self.folder / environment, json.dumps(describe_environment(), indent=1) + "\n")
 
-    def _keep_part(self, name: str, content: bytes, iteration: int | None) -> None:
+    def _keep_part(self, name: str, content: bytes, iteration: int) -> None:
         """Write a copy of a part; an earlier one that differs is kept as <name>.until_<iteration>, with a warning."""
         copy = self.folder / name
         if copy.exists() and copy.read_bytes() != content:

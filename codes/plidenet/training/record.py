@@ -30,7 +30,7 @@ class Record:
         if validation_due:
             rows = [row for row in rows if int(row[0]) < iteration or not row[1].startswith("val/")]
         with replacing(self.path) as path, path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("iteration", "name", "value"), *rows])
+            csv.writer(file, lineterminator="\n").writerows([("iteration", "name", "value"), *rows])
         self.writer = None
         if tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
@@ -40,7 +40,8 @@ class Record:
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Write values such as {"loss/l1": 0.02, "val/Set5/psnr_y": 31.9}."""
         with naming(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows((iteration, name, f"{value:.8g}") for name, value in values.items())
+            rows = ((iteration, name, f"{value:.8g}") for name, value in values.items())
+            csv.writer(file, lineterminator="\n").writerows(rows)
         self.to_tensorboard(iteration, values)
 
     def to_tensorboard(self, iteration: int, values: Mapping[str, float]) -> None:

@@ -97,7 +97,7 @@ class Trainer:
         self.degrade = RandomDegrader(options.degradation, options.scale, self.seed, options.datasets["train"].GT_size)
         if distributed.is_main():
             best_counts = found_state is None or self.best_psnr == found_state[1]["best_psnr"]
-            self.experiment.prepare(self.iteration if options.path.resume_state else None, best_counts)
+            self.experiment.prepare(None if found_state is None else self.iteration, best_counts)
             self.record = Record(*self.experiment.record_folders, self.iteration, self.validation_due)
         self.validator = Validator(val_loaders, options, self.device, self.record if distributed.is_main() else None)
 

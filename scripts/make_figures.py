@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the README's figures from results: pictures side by side, the diagram of the network, PSNR against blur width
 and against cost, the curves of training runs, and compare.html, a page with before/after sliders. Without arguments:
-of the weights that ship, on the demo's photographs, and of the runs that made them.
+of the weights that ship, on the demo's photographs, and of the runs that made them; with --curves alone, those of runs.
 """
 
 import argparse
@@ -67,10 +67,22 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     from plidenet.figures.training_curves import draw_training_curves, read_logs
     from plidenet.figures.width_curves import draw_width_curves
 
+    shipped = sorted(SHIPPED_WEIGHTS.glob("PL_IDENet*.csv")) if options.ours == DEMO_RESULTS else []
+    training = read_logs(options.curves or shipped)
+    if not training:
+        print("no training curves: give a run's curves.csv with --curves")
+    for theme in THEMES:
+        yield f"pipeline-{theme.name}.svg", draw_pipeline(theme).encode()
+        for name, log in training.items():
+            yield f"training_{name}-{theme.name}.svg", draw_training_curves(log, theme).encode()
+
     folders = Folders(options.ours, options.bicubic, options.benchmark, options.set, options.scale)
-    for folder in (folders.ours, folders.bicubic, folders.benchmark):
-        if not folder.is_dir():
-            raise UserError(f"no folder {folder}: `make demo` makes the demo's, --help tells how to name others")
+    missing = [folder for folder in (folders.ours, folders.bicubic, folders.benchmark) if not folder.is_dir()]
+    if missing and options.curves and options.ours == DEMO_RESULTS:  # it was not asked for
+        print(f"no figures of results: no folder {missing[0]}")
+        return
+    if missing:
+        raise UserError(f"no folder {missing[0]}: `make demo` makes the demo's, --help tells how to name others")
     default = DEMO_IMAGES if options.benchmark == DEMO_BENCHMARK else spread(image_names(folders), 2)
     images = options.images or default
     corners = dict(map(parse_image, images))
@@ -85,16 +97,8 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
     if not measured:
         print(f"no PSNR against cost: {options.ours.parent} holds no comparison on {benchmark}")
 
-    shipped = sorted(SHIPPED_WEIGHTS.glob("PL_IDENet*.csv")) if options.ours == DEMO_RESULTS else []
-    training = read_logs(options.curves or shipped)
-    if not training:
-        print("no training curves: give a run's curves.csv with --curves")
-
     by_width = {theme.name: draw_width_curves(*curves, theme) for theme in THEMES if all(curves)}
     for theme in THEMES:
-        yield f"pipeline-{theme.name}.svg", draw_pipeline(theme).encode()
-        for name, log in training.items():
-            yield f"training_{name}-{theme.name}.svg", draw_training_curves(log, theme).encode()
         yield f"comparison-{theme.name}.webp", encode_webp(draw_comparison(shown, theme))
         if by_width:
             yield f"psnr_by_width-{theme.name}.svg", by_width[theme.name].encode()

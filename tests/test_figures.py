@@ -119,6 +119,15 @@ def test_what_cannot_be_drawn_is_left_out_and_said(make_figures, folder):
     assert f"no PSNR against cost: {folder / 'results'} holds no comparison on DIV2KRK x4" in done.out
 
 
+def test_curves_need_no_results(run_script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_script("scripts/make_figures.py", "--curves", LOG, "--save", tmp_path / "out")
+    assert done.status == 0, done.err
+    assert "no figures of results: no folder results/demo_pretrained_x4" in done.out
+    written = {path.name.partition("-")[0] for path in (tmp_path / "out").iterdir()}
+    assert written == {"pipeline", f"training_{LOG.stem}"}
+
+
 @pytest.mark.parametrize(
     ("spoil", "more", "message"),
     [

@@ -39,10 +39,10 @@ def main() -> None:
 
     if not is_file_name(options.name):
         raise UserError(f"--name {options.name} cannot be the name of a folder")
-    if options.name in RESULT_TABLES:
+    if options.name in RESULT_TABLES and options.section != "train":
         raise UserError(f"--name cannot be {options.name}: a table of the results has that name")
-    if not options.section.startswith(("test", "val")):
-        raise UserError(f"--section must begin with test or val, not {options.section}")
+    if options.section != "train" and not options.section.startswith(("test", "val")):
+        raise UserError(f"--section must be train, val* or test*, not {options.section}")
     setting = read_setting(options)
     folder = "own_kernels" if options.kernels else "setting2" if options.setting2 else "setting1"
     if setting.downsample == "direct":

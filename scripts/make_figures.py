@@ -13,6 +13,7 @@ from plidenet.cli import parser, run
 from plidenet.errors import UserError
 
 DEMO_RESULTS, DEMO_BENCHMARK = Path("results/demo_pretrained_x4"), Path("datasets/demo/setting1")
+DEMO_BICUBIC = Path("results/demo_bicubic_x4")
 SHIPPED_WEIGHTS = Path("experiments/pretrained")
 DEMO_IMAGES = ["sig2.6_astronaut:24,140", "sig2.0_chelsea:40,120"]
 DEMO_NOTE = (
@@ -29,7 +30,7 @@ def main() -> None:
     arguments = parser(__doc__, EXAMPLE)
     add = arguments.add_argument
     add("--ours", type=Path, default=DEMO_RESULTS, metavar="DIR", help="the network's results, without a suffix")
-    add("--bicubic", type=Path, default=Path("results/demo_bicubic_x4"), metavar="DIR", help="bicubic's results")
+    add("--bicubic", type=Path, default=DEMO_BICUBIC, metavar="DIR", help="bicubic's results")
     add("--benchmark", type=Path, default=DEMO_BENCHMARK, metavar="DIR", help="what both were tested on")
     add("--set", default="Demo", help="its name in the option files (default: Demo)")
     add("--scale", type=int, default=4, choices=(2, 3, 4), help="HR size / LR size (default: 4)")
@@ -78,7 +79,8 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
 
     folders = Folders(options.ours, options.bicubic, options.benchmark, options.set, options.scale)
     missing = [folder for folder in (folders.ours, folders.bicubic, folders.benchmark) if not folder.is_dir()]
-    if missing and options.curves and options.ours == DEMO_RESULTS:  # it was not asked for
+    asked = (folders.ours, folders.bicubic, folders.benchmark) != (DEMO_RESULTS, DEMO_BICUBIC, DEMO_BENCHMARK)
+    if missing and options.curves and not (asked or options.images):
         print(f"no figures of results: no folder {missing[0]}")
         return
     if missing:

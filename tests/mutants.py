@@ -9,7 +9,7 @@ time-out; the survivors are listed, and each is either a gap in the tests or a c
 
 Of all, these remain, and change nothing that could be seen:
 * an axis counted from the front of a tensor that always has four, or the other side of a square kernel;
-* the last instead of the first of a single plane, a softmax over the only axis;
+* the last instead of the first of a single plane;
 * another guard against rounding: 5e-11 beside a norm of 1, a clamp at -1 of what is not negative but for rounding;
 * more zeros around a kernel that is padded with zeros anyway, more taps of a cubic that is zero out there, and
   its pieces swapped at 1 and 2, where both have the same value;

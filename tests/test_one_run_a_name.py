@@ -129,13 +129,22 @@ def test_weights_whose_training_states_are_gone_are_moved_away(run):
 
 
 def test_a_run_that_was_killed_before_it_saved_anything_begins_in_its_folder(run):
-    run.train("train.niter=1")
-    folder = run.folder / "experiments/run"
-    for name in ("training_states", "models"):
-        shutil.rmtree(folder / name)
-        (folder / name).mkdir()
-    assert run.train(AUTO, "train.niter=1").iteration == 1
-    assert list(folder.parent.iterdir()) == [folder]
+    start = run.train("name=start", "train.niter=1").experiment.models / "latest_G.pth"
+    fields = ("train.niter=1", f"path.pretrain_model_G={start}")
+    folder = run.train(*fields).experiment.folder
+    shutil.rmtree(folder / "training_states")
+    for weights in folder.glob("models/[!b]*"):  # best_G.pth is written before the first step
+        weights.unlink()
+    assert [path.name for path in folder.glob("models/*")] == ["best_G.pth"]
+    assert run.train(AUTO, *fields).iteration == 1
+    assert not list(folder.parent.glob("*archived*"))
+
+
+def test_the_parts_that_a_run_has_kept_can_be_given_when_its_folder_is_moved_away(run):
+    (run.folder / "own.py").write_text("")
+    folder = run.train("train.niter=1", f"parts=[{run.folder}/own.py]").experiment.folder
+    assert run.train("path.resume_state=", "train.niter=1", f"parts=[{folder}/own.py]").iteration == 1
+    assert (folder / "own.py").exists()
 
 
 def test_an_empty_folder_is_trained_in(run):

@@ -139,7 +139,7 @@ def test_a_table_says_that_the_kernels_were_given(build, tmp_path, kernels, run_
         (("--ksize", 21), "--ksize is of no use with --kernels"),
         (("--seed", 1), "--seed needs --setting2"),
         (("--name", "table"), "--name cannot be table: a table of the results has that name"),
-        (("--section", "train"), "--section must begin with test or val, not train"),
+        (("--section", "mine"), "--section must be train, val* or test*, not mine"),
     ],
 )
 def test_what_does_not_go_with_kernels_of_ones_own_is_refused(build, kernels, options, message):

@@ -18,13 +18,15 @@ def test_tables_of_an_earlier_test_that_are_not_written_again_go(bench, run_scri
     stale = ("widths.md", "widths.csv") if compared else ("perceptual.md", "perceptual.csv", "kernels.csv")
     for name in (*stale, "mine.csv"):
         (folder / name).write_text("of an earlier test")
-    (folder / "Set14.csv").write_text("image,psnr_y\nof an earlier test,20\n")
+    (folder / "Set14.csv").write_text("image,psnr_y,ssim_y,psnr_rgb,ssim_rgb,seconds\nof an earlier test,20,,,,\n")
+    (folder / "opinions.csv").write_text("image,mos\na,3\n")
+    (folder / "images.csv").mkdir()
     for sets, written in ((("Set5", "Plain"), main | widths), (("Plain",), main)):
         file = bench.options("run", BICUBIC, sets)
         ended = run_script("test/test.py", "--compare" if compared else "-opt", file, "test.save_images=false")
         assert ended.status == 0, ended.err
         assert tables(folder) == written
-    assert (folder / "mine.csv").exists()
+    assert all((folder / name).exists() for name in ("mine.csv", "opinions.csv", "images.csv"))
     assert (folder / "Set14.csv").exists() == compared, "a comparison writes no tables of images"
 
 

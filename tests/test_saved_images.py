@@ -63,7 +63,8 @@ def test_hr_images_beside_them_are_not_taken_for_them(bench, restored, run_scrip
     for path in restored.rglob("Set5/*_gt.png"):
         path.with_name(path.name.replace("_gt", "")).unlink()
     done = run_script("test/test.py", "-opt", other(bench, restored))
-    assert "has no restored image for 4 of 4" in done.err
+    assert "has no restored image for 4 of 4: " in done.err
+    assert "; those called <name>_gt are taken for HR images" in done.err
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ class SavedImages:
                 plain.setdefault(canonical(name), []).append(path)
         found = {key: [named[key]] if key in named else plain.get(canonical(key), []) for key in keys}
         if missing := [key for key, paths in found.items() if not paths]:
-            raise UserError(f"{folder} has no restored image for {len(missing)} of {len(keys)}: {some(missing)}")
+            hint = "; those called <name>_gt are taken for HR images" if any(n.endswith("_gt") for n in named) else ""
+            raise UserError(f"{folder} has no restored image for {len(missing)} of {len(keys)}: {some(missing)}{hint}")
         for key, paths in found.items():
             if len(paths) > 1:
                 names = " and ".join(path.name for path in paths)

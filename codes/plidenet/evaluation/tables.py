@@ -37,8 +37,10 @@ def clear_tables(folder: Path, names: Sequence[str] = RESULT_TABLES) -> None:
 def clear_results(folder: Path) -> None:
     """`clear_tables`, and the scores of images, too: the sets of an earlier test need not be those of this one."""
     clear_tables(folder)
-    for path in folder.glob("*.csv"):
-        if path.read_bytes().startswith(IMAGE.encode()):
+    for path in filter(Path.is_file, folder.glob("*.csv")):
+        with path.open("rb") as file:
+            header = file.readline().decode("utf-8", "replace").strip().split(",")
+        if header[:1] == [IMAGE] and (set(header) >= set(METRICS) or set(header) >= set(KERNEL_METRICS)):
             path.unlink()
 
 

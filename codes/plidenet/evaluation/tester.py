@@ -116,9 +116,10 @@ def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
 
 def _warm_up(candidate: Candidate, net: nn.Module, device: torch.device) -> None:
     """Restore an image for nothing: what is loaded once, such as code, is to count for no network's memory and time."""
-    sample = next(iter(candidate.sets.values())).loader.dataset[0]
+    images = next(iter(candidate.sets.values())).loader.dataset
+    first = (images[number] for number in range(1))  # read where `evaluate` tells all processes of what is damaged
     with advising_tiles():
-        evaluate(net, [sample], device, lambda *_: None, candidate.options.test.true_kernels)
+        evaluate(net, first, device, lambda *_: None, candidate.options.test.true_kernels)
 
 
 def _cost(candidate: Candidate, seconds: Sequence[float], memory: int | None, device: torch.device) -> Cost | None:

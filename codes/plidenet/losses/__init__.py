@@ -36,7 +36,7 @@ def total_loss(terms: Sequence[Term], restoration: Restoration) -> tuple[Tensor,
 
     Raises:
         UserError: a term needs a kernel that the network does not estimate, or SR images where train.refine_crop is 0,
-            or is no scalar.
+            or returns anything but one number.
     """
     values = {term.name: term.function(restoration) for term in terms}
     for name, value in values.items():

@@ -48,6 +48,7 @@ class Experiment:
     def __init__(self, options: Options, option_file: Path) -> None:
         self.options = options
         self.option_file, self.option_text = option_file.name, option_file.read_bytes()
+        self.parts = {part.name: part.read_bytes() for part in options.parts}  # they may lie in a folder that is moved
         self.folder = options.path.experiments_root / options.name
         self.models = self.folder / "models"
         self.states = self.folder / "training_states"
@@ -70,8 +71,8 @@ class Experiment:
     def prepare(self, iteration: int | None, best_counts: bool) -> None:
         """Make the folder, with the option file, its parts, resolved.yml and the environment in it.
 
-        A folder left by an earlier run is kept when this one resumes, or where it holds no weights and
-        `path.resume_state` is set; it is renamed to <name>_archived_<time> otherwise.
+        A folder left by an earlier run is kept when this one resumes, or where it holds no weights of a step
+        and `path.resume_state` is set; it is renamed to <name>_archived_<time> otherwise.
         States of later iterations than the one resumed at are renamed to *.abandoned: they do not belong to this run.
 
         Args:
@@ -84,7 +85,7 @@ class Experiment:
         """
         self.claim()
         wanted = self.options.path.resume_state is not None
-        if self.folder.exists() and iteration is None and not (wanted and not any(self.models.glob("*_G.pth"))):
+        if self.folder.exists() and iteration is None and (not wanted or (self.models / "latest_G.pth").exists()):
             stem = name = f"{self.options.name}_archived_{time.strftime('%y%m%d-%H%M%S')}"
             number = 1
             while (archived := self.folder.with_name(name)).exists():  # within a second, or the clock went back
@@ -109,8 +110,8 @@ class Experiment:
             log.info("the best weights so far are kept as %s", kept)
         resuming = replace(self.options, path=replace(self.options.path, resume_state="auto"))
         write_file(self.folder / self.option_file, self.option_text)
-        for part in self.options.parts:
-            self._keep_part(part.name, part.read_bytes(), iteration or 0)
+        for name, content in self.parts.items():
+            self._keep_part(name, content, iteration or 0)
         write_file(self.folder / "resolved.yml", write_options(resuming))
         environment = f"environment_{iteration}.json" if iteration else "environment.json"
         write_file(self.folder / environment, json.dumps(describe_environment(), indent=1) + "\n")

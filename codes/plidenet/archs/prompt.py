@@ -100,7 +100,7 @@ class ChannelAttention(nn.Module):
         attention = softmax(temperature * cosine of q_i and k_j)   (B,heads,c,c), channels i and j over all pixels
         output = project(v attention^T)                            (B,H,W,dim)
 
-    Without gradients, all this is done twice in bands of rows: for the sums over pixels in the cosines, then for v.
+    Without gradients, it goes through the image twice, in bands of rows: for the products of q and k, then for v.
 
     Args:
         dim: channels.

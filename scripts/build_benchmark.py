@@ -52,12 +52,8 @@ def main() -> None:
     if not Path("pyproject.toml").is_file():  # relative paths in an option file begin at the project's root
         roots = {field: path.resolve() for field, path in roots.items()}
     section = {"name": options.name, "mode": "LQGT", **{field: str(path) for field, path in roots.items()}}
-    print(
-        textwrap.indent(
-            yaml.safe_dump({options.section: section}, sort_keys=False, width=1000, allow_unicode=True), "  "
-        ),
-        end="",
-    )
+    text = yaml.safe_dump({options.section: section}, sort_keys=False, width=1000, allow_unicode=True)
+    print(textwrap.indent(text, "  "), end="")
 
 
 if __name__ == "__main__":

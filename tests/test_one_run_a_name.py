@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 from plidenet.errors import UserError
+from plidenet.lock import lock
 from plidenet.training.experiment import Experiment
-from plidenet.training.lock import lock
 from training_setup import AUTO, Run
 
 

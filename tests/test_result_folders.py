@@ -1,8 +1,13 @@
 """What folders of results hold after several tests: no table of an earlier one, and none overwritten by another's."""
 
+import subprocess
+import sys
+
 import pytest
+from conftest import ROOT
 from plidenet.config import RESULT_TABLES, load_options
 from plidenet.errors import UserError
+from plidenet.lock import lock
 from testing_setup import BICUBIC
 
 
@@ -77,3 +82,17 @@ def test_a_comparison_replaces_no_tables_of_an_earlier_test(bench, run_script):
     assert "where the results of a test lie" in ended.err
     for _ in range(2):  # an earlier comparison is replaced
         assert run_script(*compared, bench.folder / "results/both").status == 0
+
+
+def test_a_second_test_of_one_name_is_refused_while_the_first_goes_on(bench):
+    command = [sys.executable, ROOT / "test/test.py", "-opt", bench.options("run", BICUBIC, ("Plain",))]
+    folder = bench.folder / "results/run"
+    folder.mkdir(parents=True)
+    with lock(folder / ".lock", "taken"):
+        refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert f"{folder} is in use by another test; another name writes beside it" in refused.stderr
+    assert not tables(folder)
+    assert subprocess.run(command, check=False).returncode == 0
+    assert tables(folder)

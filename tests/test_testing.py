@@ -135,6 +135,7 @@ def test_nothing_but_tables_is_saved_where_images_are_not_wanted(write_options, 
     ended = run_script("test/test.py", "-opt", write_options(), "test.save_images=false")
     assert ended.status == 0
     assert sorted(path.name for path in (tmp_path / "results/run").iterdir()) == [
+        ".lock",
         "folder.csv",
         "lmdb.csv",
         "table.csv",

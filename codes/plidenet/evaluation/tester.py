@@ -23,6 +23,7 @@ from plidenet.evaluation.report import write_report, write_set
 from plidenet.evaluation.saving import ImageSaver
 from plidenet.evaluation.tables import clear_results
 from plidenet.evaluation.tiling import Tiled, advising_tiles
+from plidenet.lock import lock
 from plidenet.memory import PeakMemory
 from plidenet.metrics import perceptual
 
@@ -86,7 +87,20 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
 
 
 def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
-    """Restore and measure all images of a candidate; None, with earlier tables removed, if none can be measured."""
+    """Restore and measure all images of a candidate; None, with earlier tables removed, if none can be measured.
+
+    Raises:
+        UserError: another test writes to the same folder.
+    """
+    folder = candidate.options.results_folder
+    if not distributed.is_main():
+        return _measure(candidate, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder / ".lock", f"{folder} is in use by another test; another name writes beside it"):
+        return _measure(candidate, device)
+
+
+def _measure(candidate: Candidate, device: torch.device) -> Measurement | None:
     options = candidate.options
     folder = options.results_folder
     net = None if candidate.net is None else as_tested(candidate.net, options).to(device)

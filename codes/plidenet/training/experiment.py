@@ -21,7 +21,7 @@ from plidenet.checkpoint import load_tensors, save_atomically, save_checkpoint
 from plidenet.config import Options, describe_differences, write_options
 from plidenet.errors import UserError
 from plidenet.files import write_file
-from plidenet.training.lock import lock
+from plidenet.lock import lock
 
 log = logging.getLogger(__name__)
 STATE_FIELDS: dict[str, Any] = {

@@ -44,9 +44,8 @@ TESTS: dict[str, tuple[list[str], str]] = {
     "archs/wiener.py": (["tests/test_arch_parts.py", "tests/test_arch_start.py", NUMBERS], PARTS),
     "metrics/psnr_ssim.py": (
         ["tests/test_metrics.py", NUMBERS],
-        "psnr or ssim or score or errors or arrays or gray or identical",
+        "psnr or ssim or score or errors or arrays or gray or identical or luma or skimage",
     ),
-    "metrics/color.py": (["tests/test_metrics.py"], "luma or skimage"),
     "metrics/kernel.py": (
         ["tests/test_kernel_scores.py", NUMBERS],
         "no_error or independent or moved or smaller or taps",

@@ -18,13 +18,13 @@ def test_a_table_that_cannot_be_decoded_is_refused(tmp_path):
 def test_curves_that_cannot_be_decoded_are_refused_and_kept(tmp_path):
     (tmp_path / "curves.csv").write_bytes(b"iteration,name,value\n\xff,a,1\n")
     with pytest.raises(UserError, match=r"curves\.csv is damaged"):
-        Record(tmp_path, tmp_path, None, 1)
+        Record(tmp_path, 1, tensorboard=False)
     assert b"\xff" in (tmp_path / "curves.csv").read_bytes()
 
 
 def test_a_line_whose_iteration_is_no_number_is_dropped(tmp_path):
     (tmp_path / "curves.csv").write_text("iteration,name,value\n1,a,1\n\u00b2,a,1\n", encoding="utf-8")
-    Record(tmp_path, tmp_path, None, 1)
+    Record(tmp_path, 1, tensorboard=False)
     assert (tmp_path / "curves.csv").read_text().split() == ["iteration,name,value", "1,a,1"]
 
 

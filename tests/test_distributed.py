@@ -168,7 +168,7 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused(run, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setattr(distributed, "gather_interleaved", list)
     monkeypatch.setattr(distributed, "share_weights", lambda net: None)
-    with pytest.raises(UserError, match="a batch of 4 images cannot be divided equally among 3 processes"):
+    with pytest.raises(UserError, match="a batch of 4 images cannot be divided into 3 x 1 equal parts"):
         run.trainer()
 
 

@@ -26,8 +26,7 @@ from plidenet.data.images import list_images, write_image
 from plidenet.degradation import anisotropic_gaussian, degrade, imresize, isotropic_gaussian
 from plidenet.errors import UserError
 from plidenet.evaluation.tiling import Tiled
-from plidenet.metrics import kernel_l1, psnr
-from plidenet.metrics.color import rgb_to_y
+from plidenet.metrics import kernel_l1, psnr, rgb_to_y
 from plidenet.registry import Registry
 from torch import nn
 from torch.utils.data import DataLoader

@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 from plidenet.data.loaders import build_eval_loader, build_train_loader, worker_count
-from plidenet.data.memory_store import MemoryStore
+from plidenet.data.stores import MemoryStore
 from plidenet.errors import UserError
 
 
@@ -42,7 +42,7 @@ def test_images_are_not_begun_to_be_read_where_the_free_memory_will_not_hold_the
         def size(self, key):
             return 2**10, 2**10
 
-    monkeypatch.setattr("plidenet.data.memory_store.free_memory", lambda device: 3 * 2**20 - 1)
+    monkeypatch.setattr("plidenet.data.stores.free_memory", lambda device: 3 * 2**20 - 1)
     with pytest.raises(UserError, match=r"needs 0\.0 GiB, more than is free on cpu"):
         MemoryStore(Large(), torch.device("cpu"))
 

@@ -9,7 +9,7 @@ import torch
 from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import evaluate, restore, score_restored
 from plidenet.evaluation.measurement import ImageResult
-from plidenet.evaluation.tables import mean_score, write_image_scores, write_score_tables
+from plidenet.evaluation.tables import mean_score, write_image_scores, write_score_table
 from plidenet.metrics import Score, psnr, rgb_to_y, score, ssim
 from skimage import color, data, metrics
 from torch import nn
@@ -196,7 +196,7 @@ SET2_SCORES = {"psnr_y": "31.500", "ssim_y": "0.8500", "psnr_rgb": "28.750", "ss
 
 def test_the_markdown_table_is_aligned_and_names_its_columns(tmp_path):
     perfect = Score(math.inf, 1.0, math.inf, 1.0)
-    text = write_score_tables(tmp_path, {"Set2": SCORES, "B": [perfect]}, 4, "Measured so.")
+    text = write_score_table(tmp_path, {"Set2": SCORES, "B": [perfect]}, 4, "Measured so.")
     assert (tmp_path / "table.md").read_text() == text
     table, caption = text.split("\n\n")
     assert caption == "Measured so.\n"
@@ -209,7 +209,7 @@ def test_the_markdown_table_is_aligned_and_names_its_columns(tmp_path):
 
 
 def test_the_table_is_written_as_csv_too_without_sets_that_have_no_scores(tmp_path):
-    write_score_tables(tmp_path, {"Set2": SCORES, "LR alone": [], "B": SCORES[:1]}, 4, "Measured so.")
+    write_score_table(tmp_path, {"Set2": SCORES, "LR alone": [], "B": SCORES[:1]}, 4, "Measured so.")
     first, second = read_csv(tmp_path / "table.csv")
     assert_holds(first, **SET2, **SET2_SCORES)
     assert_holds(second, dataset="B", images="1", crop_border="4", psnr_y="30.000")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from plidenet import build_network
 from plidenet.errors import UserError
-from plidenet.training.muon import MOMENTUM, Muon, hidden_weights, matrix_steps, orthogonalized
+from plidenet.training.optimizers import MOMENTUM, Muon, hidden_weights, matrix_steps, orthogonalized
 from training_setup import AUTO, Run
 
 MUON = "train.optimizer=Muon"

@@ -10,7 +10,8 @@ from plidenet.data.images import read_image, write_image
 from plidenet.degradation import degrade, quantize
 from plidenet.errors import UserError
 from plidenet.losses import LOSSES
-from plidenet.training.degrader import RandomDegrader, in_parts
+from plidenet.training.degrader import RandomDegrader
+from plidenet.training.sets import micro_batches
 from skimage import data
 from training_setup import Run
 
@@ -92,7 +93,7 @@ def test_a_loss_sees_the_kernels_that_lr_was_blurred_with(tmp_path, kernels, mon
 
 
 def test_parts_of_what_is_not_known_are_not_known():
-    parts = list(in_parts(2, torch.arange(4), None))
+    parts = list(micro_batches(2, torch.arange(4), None))
     assert [(part.tolist(), unknown) for part, unknown in parts] == [([0, 1], None), ([2, 3], None)]
 
 

@@ -241,8 +241,8 @@ def test_a_state_with_something_else_in_any_place_is_refused_or_harmless(run):
     path = run.folder / "experiments/run/training_states/1.state"
     sound = torch.load(path, weights_only=True)
     places = [(name,) for name in sound]
-    places += [(name, part) for name in ("weights", "guard", "stretch") for part in sound[name]]
-    places += [("stretch", "values", 0), ("stretch", "values", 0, "loss/l1")]
+    places += [(name, part) for name in ("weights", "guard", "meter") for part in sound[name]]
+    places += [("meter", "values", 0), ("meter", "values", 0, "loss/l1")]
     places += [("weights", part, entry) for part in ("net", "optimizer") for entry in list(sound["weights"][part])[:3]]
     refused = 0
     for place in places:

@@ -257,7 +257,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(run, overr
 
 
 def test_a_batch_that_cannot_be_processed_in_equal_parts_is_refused(run):
-    with pytest.raises(UserError, match=r"a batch of 4 cannot be divided among 1 processes, each in 3 equal parts"):
+    with pytest.raises(UserError, match=r"a batch of 4 images cannot be divided into 1 x 3 equal parts"):
         run.trainer("train.accumulate=3")
 
 

@@ -15,9 +15,8 @@ from torch.utils.data import Dataset
 
 from plidenet.data.augment import Augment, to_tensor
 from plidenet.data.kernel_files import read_kernel
-from plidenet.data.memory_store import MemoryStore
 from plidenet.data.pairing import check_pair_sizes, pair_keys
-from plidenet.data.stores import Store, open_store
+from plidenet.data.stores import MemoryStore, Store, open_store
 from plidenet.errors import UserError
 from plidenet.registry import Registry
 

@@ -7,13 +7,21 @@ from pathlib import Path
 
 from plidenet.errors import UserError
 from plidenet.evaluation import notes
-from plidenet.evaluation.breakdown import break_down, write_breakdown
 from plidenet.evaluation.candidate import Candidate
-from plidenet.evaluation.kernel_scores import write_kernel_tables
 from plidenet.evaluation.markup import NONE, latex, markdown, write_table
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.published import PublishedMethod, published_images, published_methods
-from plidenet.evaluation.tables import COLUMNS, METRICS, clear_tables, format_score, mean_score
+from plidenet.evaluation.tables import (
+    COLUMNS,
+    METRICS,
+    Labels,
+    clear_tables,
+    format_score,
+    mean_score,
+    short_score,
+    write_kernel_table,
+    write_width_table,
+)
 from plidenet.files import write_file
 
 MEASURED = "measured"
@@ -92,10 +100,11 @@ def write_comparison(folder: Path, measurements: Sequence[Measurement]) -> str:
     csv_header = ["method", "source", *(f"{name}_{metric}" for name in sets for metric in METRICS), *COSTS_CSV]
     write_table(folder, "table", text, csv_header, [row.csv for row in rows])
 
-    pairs = [(name, one) for name, measurement in zip(labels, measurements, strict=True) for one in measurement.scored]
-    broken_down = [line for name, one in pairs if (line := break_down((name, one.name), one))]
-    widths = write_breakdown(folder, ["method", "dataset"], broken_down)
-    kernels = write_kernel_tables(folder, ["method", "dataset"], {(name, one.name): one.kernels for name, one in pairs})
+    measured: dict[Labels, MeasuredSet] = {}
+    for name, measurement in zip(labels, measurements, strict=True):
+        measured |= {(name, one.name): one for one in measurement.scored}
+    widths = write_width_table(folder, ["method", "dataset"], measured)
+    kernels = write_kernel_table(folder, ["method", "dataset"], {key: one.kernels for key, one in measured.items()})
     return "\n".join(filter(None, (text, widths, kernels)))
 
 
@@ -141,7 +150,7 @@ def _measured_row(name: str, measurement: Measurement, sets: Mapping[str, Measur
     for set_name in sets:
         one = measurement.set_named(set_name)
         score = mean_score(one.scores.values()) if one else None
-        cells.append(f"{score.psnr_y:.2f}/{score.ssim_y:.4f}" if score else NONE)
+        cells.append(short_score(score.psnr_y, score.ssim_y) if score else NONE)
         csv += format_score(score) if score else [""] * len(METRICS)
     cost = measurement.cost
     if cost is None:
@@ -156,9 +165,9 @@ def published_row(method: PublishedMethod, sets: Iterable[str]) -> Row:
     """A line of the table, with the method's scores on the sets of these names."""
     cells, csv = [method.name, method.source], [method.name, method.source]
     for name in sets:
-        psnr, ssim = method.scores.get(name, (None, None))
-        cells.append(NONE if psnr is None else f"{psnr:.2f}/{ssim:.4f}")
-        csv += ["" if psnr is None else f"{psnr:.2f}", "" if ssim is None else f"{ssim:.4f}", "", ""]
+        score = method.scores.get(name)
+        cells.append(short_score(*score) if score else NONE)
+        csv += [f"{score[0]:.2f}", f"{score[1]:.4f}", "", ""] if score else [""] * len(METRICS)
     for number, factor in ((method.parameters, 10**6), (method.multiply_adds, 10**9)):
         cells.append(NONE if number is None else f"{number:.2f}")
         csv.append("" if number is None else str(round(number * factor)))

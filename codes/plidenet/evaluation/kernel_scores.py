@@ -4,7 +4,6 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -15,12 +14,11 @@ from plidenet.device import to_float, to_uint8
 from plidenet.evaluation.conditions import Conditions
 from plidenet.evaluation.drawing import draw_kernels
 from plidenet.evaluation.evaluator import Restored
-from plidenet.evaluation.markup import markdown, write_table
 from plidenet.metrics import kernel_l1, psnr
 from plidenet.metrics.kernel import center_of_mass, in_one_size
 
 SHOWN = 16  # pairs of kernels on a sheet
-NOTE = (
+KERNEL_NOTE = (
     "Estimated against true kernels, mean over the images. kernel_psnr in dB with peak 1, of kernels that sum to 1; "
     "kernel_l1 the sum of absolute differences, 0 to 2, by which a round guess may be nearer than a long kernel a "
     "little off; kernel_shift the distance of the centers of mass in HR pixels; "
@@ -33,7 +31,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class KernelScore:
-    """How close an estimated kernel comes to the true one; see NOTE for the four numbers. NaN: without an HR image."""
+    """How close an estimated kernel comes to the true one, in the numbers of KERNEL_NOTE; NaN without an HR image."""
 
     kernel_psnr: float
     kernel_l1: float
@@ -98,28 +96,6 @@ def score_kernel(estimated: Tensor, true: Tensor, hr: Tensor | None, lr: Tensor)
 def mean_kernel_score(pairs: Sequence[KernelPair]) -> KernelScore:
     """The mean over images (at least one)."""
     return KernelScore(*(fmean(getattr(pair.score, name) for pair in pairs) for name in KERNEL_METRICS))
-
-
-def write_kernel_tables(
-    folder: Path, header: Sequence[str], sets: Mapping[tuple[str, ...], Sequence[KernelPair]]
-) -> str:
-    """Write kernels.md and kernels.csv, a line for each set that has kernels.
-
-    Args:
-        folder: where to.
-        header: names of the first columns.
-        sets: the kernels by what stands in those columns.
-
-    Returns:
-        what kernels.md holds; nothing is written, and the text is empty, where no set has any.
-    """
-    rows = [[*labels, str(len(pairs)), *mean_kernel_score(pairs).cells()] for labels, pairs in sets.items() if pairs]
-    if not rows:
-        return ""
-    columns = [*header, "images", *KERNEL_METRICS]
-    text = f"{markdown(columns, rows, left=len(header))}\n{NOTE}\n"
-    write_table(folder, "kernels", text, columns, rows)
-    return text
 
 
 def draw_pairs(pairs: Sequence[KernelPair]) -> np.ndarray:

@@ -5,12 +5,17 @@ from pathlib import Path
 
 from plidenet.config import Options
 from plidenet.data.images import write_image
-from plidenet.evaluation.breakdown import break_down, write_breakdown
-from plidenet.evaluation.kernel_scores import draw_pairs, write_kernel_tables
+from plidenet.evaluation.kernel_scores import draw_pairs
 from plidenet.evaluation.measurement import MeasuredSet, Measurement
 from plidenet.evaluation.notes import caption, protocol
-from plidenet.evaluation.perceptual import write_perceptual_tables
-from plidenet.evaluation.tables import mean_score, write_image_scores, write_score_tables
+from plidenet.evaluation.tables import (
+    mean_score,
+    write_image_scores,
+    write_kernel_table,
+    write_perceptual_table,
+    write_score_table,
+    write_width_table,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +38,10 @@ def write_report(folder: Path, measurement: Measurement) -> str:
     """
     options, sets = measurement.options, measurement.sets
     by_name = {one.name: one.scores.values() for one in sets}
-    scores = write_score_tables(folder, by_name, options.border, caption(measurement))
-    widths = write_breakdown(folder, ["dataset"], [line for one in sets if (line := break_down((one.name,), one))])
-    kernels = write_kernel_tables(folder, ["dataset"], {(one.name,): one.kernels for one in sets})
-    perceptual = write_perceptual_tables(
+    scores = write_score_table(folder, by_name, options.border, caption(measurement))
+    widths = write_width_table(folder, ["dataset"], {(one.name,): one for one in sets})
+    kernels = write_kernel_table(folder, ["dataset"], {(one.name,): one.kernels for one in sets})
+    perceptual = write_perceptual_table(
         folder, measurement.metrics, {one.name: one.perceptual for one in sets}, protocol(options.border)
     )
     return "\n".join(filter(None, (scores, widths, kernels, perceptual)))

@@ -3,16 +3,16 @@
 import math
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plidenet.metrics.color import rgb_to_y
-
 PEAK = 255.0
 WINDOW, WINDOW_SIGMA = 11, 1.5
+Image = TypeVar("Image", np.ndarray, Tensor)
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,22 @@ def ssim(image: np.ndarray | Tensor, reference: np.ndarray | Tensor, crop_border
         at most 1, for identical images.
     """
     return _ssim(*_planes(image, reference, crop_border, color))
+
+
+def rgb_to_y(image: Image) -> Image:
+    """Luma of ITU-R BT.601 in studio range, as MATLAB's rgb2ycbcr computes it, but not rounded.
+
+    Args:
+        image: RGB values in 0..255, numpy (H,W,3) or a tensor (...,3,H,W).
+
+    Returns:
+        float64 (H,W) or (...,H,W), values in 16..235.
+    """
+    if isinstance(image, Tensor):
+        red, green, blue = image.to(torch.float64).unbind(-3)
+    else:
+        red, green, blue = np.moveaxis(image.astype(np.float64), 2, 0)
+    return 16 + (65.481 * red + 128.553 * green + 24.966 * blue) / 255
 
 
 def _planes(

@@ -1,8 +1,5 @@
 """LR images for a training step, made on its device."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -65,8 +62,3 @@ class RandomDegrader:
             disturb=options.random_disturb,
             generator=generator,
         )
-
-
-def in_parts(count: int, *tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
-    """Split tensors along the batch, which `count` divides, into as many equal parts; None is None in each."""
-    return zip(*((None,) * count if tensor is None else tensor.chunk(count) for tensor in tensors), strict=True)

@@ -32,7 +32,7 @@ STATE_FIELDS: dict[str, Any] = {
     "weights": dict,
     "last_good": dict | None,
     "guard": dict,
-    "stretch": dict,  # of the meter, by its earlier name
+    "meter": dict,
 }
 
 
@@ -52,8 +52,6 @@ class Experiment:
         self.folder = options.path.experiments_root / options.name
         self.models = self.folder / "models"
         self.states = self.folder / "training_states"
-        tensorboard = self.folder / "tb_logger" if options.use_tb_logger else None
-        self.record_folders = (self.folder, self.folder / "val_images", tensorboard)
         self._lock: IO[str] | None = None
 
     def claim(self) -> None:

@@ -12,30 +12,27 @@ from plidenet.files import naming, replacing
 
 
 class Record:
-    """Writes scalars to <folder>/curves.csv (columns iteration, name, value), pictures as PNG, and both to TensorBoard.
+    """Writes curves.csv (columns iteration, name, value), val_images/*.png, and both to TensorBoard, in tb_logger.
 
     Args:
         folder: the run's folder.
-        pictures: folder of the pictures.
-        tensorboard: folder of the TensorBoard logs, or None for none.
         iteration: where the run starts; what an interrupted run had written beyond that is dropped.
+        tensorboard: whether to write for TensorBoard, too.
         validation_due: whether the run starts with that iteration's validation, so that this is dropped from the CSV.
     """
 
-    def __init__(
-        self, folder: Path, pictures: Path, tensorboard: Path | None, iteration: int, validation_due: bool = False
-    ) -> None:
-        self.path, self.pictures = folder / "curves.csv", pictures
+    def __init__(self, folder: Path, iteration: int, tensorboard: bool, validation_due: bool = False) -> None:
+        self.path, self.pictures = folder / "curves.csv", folder / "val_images"
         rows = [row for row in self._read() if int(row[0]) <= iteration]
         if validation_due:
             rows = [row for row in rows if int(row[0]) < iteration or not row[1].startswith("val/")]
         with replacing(self.path) as path, path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("iteration", "name", "value"), *rows])
         self.writer = None
-        if tensorboard is not None:
+        if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.writer = SummaryWriter(str(tensorboard), purge_step=iteration + 1)
+            self.writer = SummaryWriter(str(folder / "tb_logger"), purge_step=iteration + 1)
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Write values such as {"loss/l1": 0.02, "val/Set5/psnr_y": 31.9}."""
@@ -51,7 +48,7 @@ class Record:
                 self.writer.add_scalar(name, value, iteration)
 
     def picture(self, iteration: int, name: str, image: np.ndarray) -> None:
-        """Write a picture, uint8 (H,W,3), as <pictures>/<name>_<iteration>.png."""
+        """Write a picture, uint8 (H,W,3), as val_images/<name>_<iteration>.png."""
         write_image(self.pictures / f"{name}_{iteration}.png", image)
         if self.writer is not None:
             self.writer.add_image(name, image, iteration, dataformats="HWC")

@@ -1,8 +1,10 @@
 """The data of a training run, from the sections under `datasets`."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from plidenet import distributed
@@ -22,11 +24,10 @@ def build_train_batches(options: Options, device: torch.device, start: int) -> D
         raise UserError("datasets.train needs HR images (mode GT or LQGT) and GT_size, the side of the HR crop")
     if section.dataroot_kernel is not None:
         raise UserError("datasets.train.dataroot_kernel has no effect: true kernels of pairs are not read in training")
-    if section.batch_size // distributed.world_size() % options.train.accumulate:
-        parts = (
-            f"{distributed.world_size()} processes, each in {options.train.accumulate} equal parts (train.accumulate)"
-        )
-        raise UserError(f"a batch of {section.batch_size} cannot be divided among {parts}")
+    world, accumulate = distributed.world_size(), options.train.accumulate
+    if section.batch_size % (world * accumulate):
+        parts = f"{world} x {accumulate} equal parts (processes x train.accumulate)"
+        raise UserError(f"a batch of {section.batch_size} images cannot be divided into {parts}")
     dataset = build_dataset(section, options.scale, training=True)
     assert not isinstance(dataset, LQDataset)
     return build_train_loader(
@@ -50,3 +51,8 @@ def build_val_loaders(options: Options) -> dict[str, DataLoader[dict[str, Any]]]
             dataset = build_dataset(section, options.scale, training=False)
             loaders[section.name] = build_eval_loader(dataset, section.n_workers)
     return loaders
+
+
+def micro_batches(count: int, *tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    """Split tensors along the batch, which `count` divides, into as many equal parts; None is None in each."""
+    return zip(*((None,) * count if tensor is None else tensor.chunk(count) for tensor in tensors), strict=True)

@@ -25,17 +25,17 @@ from plidenet.errors import UserError
 from plidenet.evaluation.tiling import in_tiles
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.memory import OutOfMemory
-from plidenet.training.degrader import RandomDegrader, in_parts
+from plidenet.training.degrader import RandomDegrader
 from plidenet.training.ema import MovingAverage
 from plidenet.training.experiment import Experiment
 from plidenet.training.failures import failures_told
 from plidenet.training.guard import Diverged, DivergenceGuard
 from plidenet.training.interrupt import Interrupt, Stopped
 from plidenet.training.meter import Meter
-from plidenet.training.optimizer import build_optimizer
+from plidenet.training.optimizers import build_optimizer
 from plidenet.training.record import Record
 from plidenet.training.schedules import learning_rate, warn_of_long_warm_up
-from plidenet.training.sets import build_train_batches, build_val_loaders
+from plidenet.training.sets import build_train_batches, build_val_loaders, micro_batches
 from plidenet.training.start import load_start, require_crops
 from plidenet.training.validation import Validator, measures_anew
 
@@ -85,8 +85,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.train.precision == "fp16")
         self.guard = DivergenceGuard(options.guard)
         self.meter = Meter()
-        self._parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
-        self._parts |= {} if self.ema is None else {"ema": self.ema}
+        self._stateful: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "scaler": self.scaler}
+        self._stateful |= {} if self.ema is None else {"ema": self.ema}
         self.last_good = copy.deepcopy(self.snapshot())
         if found_state is not None:
             self.resume(*found_state)
@@ -98,7 +98,7 @@ class Trainer:
         if distributed.is_main():
             best_counts = found_state is None or self.best_psnr == found_state[1]["best_psnr"]
             self.experiment.prepare(None if found_state is None else self.iteration, best_counts)
-            self.record = Record(*self.experiment.record_folders, self.iteration, self.validation_due)
+            self.record = Record(self.experiment.folder, self.iteration, options.use_tb_logger, self.validation_due)
         self.validator = Validator(val_loaders, options, self.device, self.record if distributed.is_main() else None)
 
     def fit(self) -> None:
@@ -165,7 +165,7 @@ class Trainer:
 
         self.optimizer.zero_grad(set_to_none=True)
         seen = []
-        for hr_part, lr_part, known_part in in_parts(options.accumulate, hr, lr, known):
+        for hr_part, lr_part, known_part in micro_batches(options.accumulate, hr, lr, known):
             with tf32(options.tf32), autocast_to(options.precision, self.device):
                 sr, kernel = self.model(lr_part) if crop is None else self.model(lr_part, crop)
             restoration = Restoration(sr=sr, kernel=kernel, lr=lr_part, hr=hr_part, true_kernel=known_part, crop=crop)
@@ -180,7 +180,7 @@ class Trainer:
         norm = clip_grad_norm_(parameters, options.grad_clip_norm or math.inf)
 
         rest = torch.full((1,), float(stop), device=self.device)
-        means = distributed.mean(torch.cat([torch.stack(seen).mean(dim=0), norm.detach()[None], rest]))
+        means = distributed.mean(torch.cat([torch.stack(seen).mean(dim=0), norm[None], rest]))
         names = ["loss/total", *(f"loss/{name}" for name in terms), "gradient_norm", "stop"]
         values = dict(zip(names, means.tolist(), strict=True))
         for group in self.optimizer.param_groups:
@@ -244,11 +244,11 @@ class Trainer:
 
     def snapshot(self) -> dict[str, Any]:
         """All that optimization changes, by reference."""
-        return {"iteration": self.iteration} | {name: part.state_dict() for name, part in self._parts.items()}
+        return {"iteration": self.iteration} | {name: part.state_dict() for name, part in self._stateful.items()}
 
     def load_snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """Take over what `snapshot` gave (the optimizer keeps the very tensors)."""
-        for name, part in self._parts.items():
+        for name, part in self._stateful.items():
             part.load_state_dict(snapshot[name])
 
     def save(self) -> None:
@@ -264,7 +264,7 @@ class Trainer:
                     "weights": self.snapshot(),
                     "last_good": None if self.last_good["iteration"] == self.iteration else self.last_good,
                     "guard": self.guard.state_dict(),
-                    "stretch": self.meter.state_dict(),
+                    "meter": self.meter.state_dict(),
                 }
             )
         log.info("iteration %d: saved to %s", self.iteration, self.experiment.folder)
@@ -273,7 +273,7 @@ class Trainer:
         """Go on from a training state."""
         differences = self.experiment.tell_differences(path, state)
         try:
-            for name, part in self._parts.items():
+            for name, part in self._stateful.items():
                 if part.state_dict() and not state["weights"].get(name):
                     raise UserError(
                         f"{path} holds no {name}: train.ema_decay or train.precision has changed; "
@@ -281,7 +281,7 @@ class Trainer:
                     )
             self.load_snapshot(copy.deepcopy(state["weights"]))
             self.guard.load_state_dict(state["guard"])
-            self.meter.load_state_dict(state["stretch"])
+            self.meter.load_state_dict(state["meter"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not fit this network; another name starts a new run: {error}") from error
         if state["iteration"] > (niter := self.options.train.niter):

@@ -1,7 +1,8 @@
-"""The terms of the training loss (TIP 2024). L1 is the mean absolute difference."""
+"""The training loss (TIP 2024): a weighted sum of terms, built from the YAML. L1 is the mean absolute difference."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -77,3 +78,41 @@ def gradient_difference(restoration: Restoration) -> Tensor:
     error = restoration.sr.float() - restoration.target
     rows, columns = error.diff(dim=-2).abs().sum(), error.diff(dim=-1).abs().sum()
     return (rows + columns) / error.numel()
+
+
+class Term(NamedTuple):
+    """One weighted term of the loss."""
+
+    name: str
+    function: Callable[[Restoration], Tensor]
+    weight: float
+
+
+def build_losses(weights: Iterable[tuple[str, float]]) -> list[Term]:
+    """Look up losses by name.
+
+    Args:
+        weights: (registered name, weight) pairs, as in `train.losses` of the YAML.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    return [Term(name, LOSSES.get(name), weight) for name, weight in weights]
+
+
+def total_loss(terms: Sequence[Term], restoration: Restoration) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """The weighted sum of the terms, and each term by name (unweighted), all scalars.
+
+    Raises:
+        UserError: a term needs a kernel that the network does not estimate, or SR images where train.refine_crop is 0,
+            or returns anything but one number.
+    """
+    values = {term.name: term.function(restoration) for term in terms}
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or value.dim() > 0:
+            found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise UserError(f"the loss {name} must return a tensor of one number (shape ()), not {found}")
+    if restoration.sr.numel() == 0 and (lost := [name for name, value in values.items() if not value.isfinite()]):
+        raise UserError(f"the loss {lost[0]} needs restored images: where train.refine_crop is 0, there are none")
+    total = sum((term.weight * values[term.name] for term in terms), start=restoration.hr.new_zeros(()))
+    return total, values

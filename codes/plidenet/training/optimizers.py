@@ -1,20 +1,37 @@
-"""Muon: steps along the orthogonalized momentum of each weight matrix.
+"""The optimizers of training: Adam, and Muon, which steps along the orthogonalized momentum of each weight matrix.
 
-Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; steps scaled as in Liu et al.,
-"Muon is scalable for LLM training", 2025, so that Adam's learning rates serve.
+Source of Muon: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; steps scaled as in Liu
+et al., "Muon is scalable for LLM training", 2025, so that Adam's learning rates serve.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from plidenet.training.adam import Adam
+from plidenet.config import Options
+from plidenet.errors import UserError
 
 MOMENTUM = 0.95
 QUINTIC = 3.4445, -4.7750, 2.0315  # brings singular values between 0 and 1 close to 1 in five rounds
 EDGES = ("conv_first", "conv_last", "encode_1.0", "to_kernel", "embedding")  # what meets images or kernels
+
+
+class Adam(torch.optim.Adam):
+    """Adam that loads the moments of a saved state, but not its hyperparameters: options set those."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Load a state dict; ValueError for that of another optimizer or network."""
+        own = self.state_dict()["param_groups"]
+        if [group["params"] for group in state_dict["param_groups"]] != [group["params"] for group in own]:
+            raise ValueError("it was saved with other weights to train, or with another train.optimizer")
+        super().load_state_dict({**state_dict, "param_groups": own})
+        for parameter, moments in self.state.items():
+            for name, value in moments.items():
+                if value.shape == parameter.shape and value.stride() != parameter.stride():  # another memory format
+                    moments[name] = torch.empty_like(parameter).copy_(value)
 
 
 class Muon(Adam):
@@ -95,3 +112,18 @@ def orthogonalized(matrices: Tensor) -> Tensor:
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
     return x
+
+
+def build_optimizer(net: nn.Module, options: Options, device: torch.device) -> Adam:
+    """Adam over all parameters, or Muon, as `train.optimizer` says; UserError for a network that has none."""
+    parameters = list(net.parameters())
+    if not parameters:
+        raise UserError(f"{options.network_G.which_model_G} has no parameters to train")
+    train = options.train
+    setting: dict[str, Any] = {
+        "lr": train.lr_G,
+        "betas": (train.beta1, train.beta2),
+        "weight_decay": train.weight_decay_G,
+        "fused": device.type == "cuda",
+    }
+    return Muon(net, **setting) if train.optimizer == "Muon" else Adam(parameters, **setting)

@@ -76,7 +76,8 @@ def data_paths(stores: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
 def delivered(options, batches: int) -> float:
     """Patches a second that training could have from this data path."""
     import torch
-    from plidenet.device import choose_device, to_float
+    from plidenet.device import choose_device
+    from plidenet.pixels import to_float
     from plidenet.training.degrader import RandomDegrader
     from plidenet.training.sets import build_train_batches
 

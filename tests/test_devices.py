@@ -22,8 +22,14 @@ LOSSES = build_losses([("l1", 1.0), ("lr_consistency", 1.0), ("gradient_differen
 
 @pytest.fixture
 def gpu():
-    """A mode in which tensors may be on a GPU that is not there."""
-    return FakeTensorMode()
+    """A mode in which tensors may be on a GPU that is not there; older versions of PyTorch look for one."""
+    mode = FakeTensorMode()
+    try:
+        with mode:
+            torch.fft.rfft2(torch.empty(2, 2, 1, device="cuda")[..., 0])
+    except RuntimeError as error:
+        pytest.skip(str(error).splitlines()[0])
+    return mode
 
 
 @pytest.fixture

@@ -105,6 +105,7 @@ def test_what_is_in_float32_forwards_is_so_backwards_when_compiled():
     assert torch.equal(*gradients)
 
 
+@pytest.mark.skipif(torch.__version__ < (2, 6), reason="torch.export of older versions fails")
 @torch.no_grad()
 def test_an_exported_program_restores_alike(tiny_network):
     net, lr = tiny_network(scale=2).eval(), torch.rand(1, 3, 16, 20)

@@ -10,9 +10,9 @@ from conftest import ROOT
 from plidenet.checkpoint import load_tensors
 from plidenet.config import load_options
 from plidenet.degradation import anisotropic_gaussian, degrade, imresize, isotropic_gaussian, principal_widths
-from plidenet.device import to_float, to_uint8
 from plidenet.evaluation.candidate import load_network
 from plidenet.metrics import kernel_l1, psnr
+from plidenet.pixels import to_float, to_uint8
 from skimage import data
 
 FOLDER = ROOT / "experiments/pretrained"

@@ -1,4 +1,4 @@
-"""Choice of the device, TF32, and conversion between uint8 and float images."""
+"""Choice of the device, and TF32."""
 
 import logging
 from collections.abc import Iterator
@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
-from torch import Tensor
 
 from plidenet import distributed
 from plidenet.config import Options
@@ -71,13 +70,3 @@ def set_tf32(allowed: bool) -> None:
     """Allow or forbid TF32 (10 of 23 mantissa bits) for float32 matrix products and convolutions on a GPU."""
     torch.set_float32_matmul_precision("high" if allowed else "highest")
     torch.backends.cudnn.allow_tf32 = allowed
-
-
-def to_float(image: Tensor, device: torch.device | str) -> Tensor:
-    """uint8 (...,3,H,W) to float32 in [0,1] on the device."""
-    return image.to(device, non_blocking=True).float() / 255
-
-
-def to_uint8(image: Tensor) -> Tensor:
-    """Float image to uint8, clamped to [0,1] and rounded: what a file would hold."""
-    return (image.float().clamp(0, 1) * 255).round().to(torch.uint8)

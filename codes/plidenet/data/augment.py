@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plidenet.pixels import to_tensor
+
 
 class Augment:
     """The same random crop, flips and transposition for images of one scene at several resolutions.
@@ -45,10 +47,3 @@ class Augment:
         transpose = self.use_rot and rng.random() < 0.5
         turned = [tensor.flip(flips) if flips else tensor for tensor in map(to_tensor, images)]
         return [tensor.mT.contiguous() for tensor in turned] if transpose else turned
-
-
-def to_tensor(image: np.ndarray | Tensor) -> Tensor:
-    """uint8 (H,W,3), an array or a tensor, to a contiguous tensor (3,H,W)."""
-    if isinstance(image, Tensor):
-        return image.permute(2, 0, 1).contiguous()
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

@@ -38,10 +38,10 @@ from plidenet.degradation import (
     draw_anisotropic,
     imresize,
     isotropic_gaussian,
-    quantize,
 )
 from plidenet.errors import UserError
 from plidenet.files import staged, write_file
+from plidenet.pixels import to_array, to_tensor, to_uint8
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -213,9 +213,8 @@ def degrade_image(hr: np.ndarray, kernel: np.ndarray, scale: int, downsample: Do
     Returns:
         uint8 (H/scale,W/scale,3).
     """
-    image = torch.from_numpy(hr).permute(2, 0, 1)[None].double() / 255
-    lr = quantize(degrade(image, torch.from_numpy(kernel), scale, downsample))[0]
-    return (255 * lr).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    image = to_tensor(hr)[None].double() / 255
+    return to_array(to_uint8(degrade(image, torch.from_numpy(kernel), scale, downsample)[0]))
 
 
 def read_cropped(path: Path, scale: int, radius: int = 0) -> np.ndarray:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from plidenet.data.augment import Augment, to_tensor
+from plidenet.data.augment import Augment
 from plidenet.data.kernel_files import read_kernel
 from plidenet.data.pairing import check_pair_sizes, pair_keys
 from plidenet.data.stores import MemoryStore, Store, open_store
 from plidenet.errors import UserError
+from plidenet.pixels import to_tensor
 from plidenet.registry import Registry
 
 DATASETS = Registry("data set mode")

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from plidenet.degradation.imresize import imresize
 
 Downsampling = Literal["bicubic", "direct"]
+DOWNSAMPLINGS = get_args(Downsampling)
 
 
 def degrade(image: Tensor, kernel: Tensor, scale: int, downsample: Downsampling = "bicubic") -> Tensor:
@@ -32,7 +33,7 @@ def degrade(image: Tensor, kernel: Tensor, scale: int, downsample: Downsampling 
     Raises:
         ValueError: sizes that do not divide by the scale or do not fit the kernel, or another downsampling.
     """
-    if downsample not in get_args(Downsampling):
+    if downsample not in DOWNSAMPLINGS:
         raise ValueError(f"downsample must be 'bicubic' or 'direct', not '{downsample}'")
     if image.shape[-2] % scale or image.shape[-1] % scale:
         raise ValueError(f"an image of {image.shape[-2]}x{image.shape[-1]} does not divide by the scale {scale}")

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from plidenet import distributed
 from plidenet.cli import explain
 from plidenet.degradation import as_kernel
-from plidenet.device import to_float, to_uint8
 from plidenet.errors import UserError
 from plidenet.memory import OutOfMemory, out_of_memory_told
 from plidenet.metrics import Score, score
+from plidenet.pixels import to_float, to_uint8
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -4,8 +4,6 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from plidenet import distributed
 from plidenet.cli import progress
 from plidenet.config import Options
@@ -16,6 +14,7 @@ from plidenet.evaluation.candidate import as_tested, load_network
 from plidenet.evaluation.evaluator import restore
 from plidenet.evaluation.saving import ImageSaver
 from plidenet.evaluation.tiling import advising_tiles, works_in_tiles
+from plidenet.pixels import to_tensor
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +59,8 @@ def infer(options: Options, source: Path, target: Path, weights: Path | None) ->
     failures = failures if distributed.is_main() else []
     for name, file in progress(share, source.name) if distributed.is_main() else share:
         try:
-            image = torch.from_numpy(read_image(file)).permute(2, 0, 1)
             with advising_tiles():
-                save(restore(net, image, device, name))
+                save(restore(net, to_tensor(read_image(file)), device, name))
         except UserError as error:
             if len(paths) == 1:
                 raise

@@ -10,12 +10,12 @@ import numpy as np
 from torch import Tensor
 
 from plidenet.degradation import degrade
-from plidenet.device import to_float, to_uint8
 from plidenet.evaluation.conditions import Conditions
 from plidenet.evaluation.drawing import draw_kernels
 from plidenet.evaluation.evaluator import Restored
 from plidenet.metrics import kernel_l1, psnr
 from plidenet.metrics.kernel import center_of_mass, in_one_size
+from plidenet.pixels import to_float, to_uint8
 
 SHOWN = 16  # pairs of kernels on a sheet
 KERNEL_NOTE = (

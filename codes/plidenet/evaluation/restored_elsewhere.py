@@ -10,6 +10,7 @@ from plidenet.data.pairing import canonical
 from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import Restored
 from plidenet.names import some
+from plidenet.pixels import to_tensor
 
 
 class SavedImages:
@@ -43,5 +44,5 @@ class SavedImages:
 
     def __call__(self, key: str) -> Restored:
         """The image restored from the LR image `key`; UserError where it cannot be read."""
-        image = torch.from_numpy(read_image(self._paths[key])).permute(2, 0, 1)
+        image = to_tensor(read_image(self._paths[key]))
         return Restored(key, image.to(self._device), None, None)

@@ -13,6 +13,7 @@ from plidenet.errors import UserError
 from plidenet.evaluation.drawing import draw_kernel
 from plidenet.evaluation.evaluator import Restored
 from plidenet.files import is_file_name, replacing, write_file
+from plidenet.pixels import to_array
 
 PNG_TAIL = b"\0\0\0\0IEND\xaeB`\x82"
 SOFTWARE = b"tEXtSoftware\0plidenet"  # a PNG's line about the program that made it
@@ -40,7 +41,7 @@ class ImageSaver:
             write_file(drawing, _signed(encode_image(draw_kernel(restored.kernel.numpy()))))
             with replacing(array) as temporary, temporary.open("wb") as file:
                 np.save(file, restored.kernel.numpy())
-        write_file(path, _signed(encode_image(restored.image.permute(1, 2, 0).cpu().numpy())))
+        write_file(path, _signed(encode_image(to_array(restored.image))))
 
     def foreign(self, keys: Iterable[str]) -> Path | None:
         """The first file that could be replaced although no earlier call wrote it."""

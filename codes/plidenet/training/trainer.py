@@ -20,11 +20,12 @@ from plidenet.checkpoint import add_filter_scale
 from plidenet.cli import explain
 from plidenet.config import Options, describe_changes
 from plidenet.crop import random_crop
-from plidenet.device import choose_device, tf32, to_float
+from plidenet.device import choose_device, tf32
 from plidenet.errors import UserError
 from plidenet.evaluation.tiling import in_tiles
 from plidenet.losses import Restoration, build_losses, total_loss
 from plidenet.memory import OutOfMemory
+from plidenet.pixels import to_float
 from plidenet.training.degrader import RandomDegrader
 from plidenet.training.ema import MovingAverage
 from plidenet.training.experiment import Experiment
@@ -60,8 +61,7 @@ class Trainer:
         self.device = choose_device(options)
         warn_of_emulation(options.train.precision, self.device)
         warn_of_long_warm_up(options.train)
-        self.seed, self.iteration = options.train.manual_seed, 0
-        self.best_psnr = -math.inf
+        self.seed, self.iteration, self.best_psnr = options.train.manual_seed, 0, -math.inf
         self.validation_due = options.path.pretrain_model_G is not None  # a start that has a score to beat
 
         torch.manual_seed(self.seed)

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from plidenet.config import Options
@@ -17,6 +17,7 @@ from plidenet.evaluation.evaluator import NotFinite, Restored, evaluate, score_r
 from plidenet.evaluation.tables import mean_score
 from plidenet.evaluation.tiling import advising_tiles
 from plidenet.metrics import Score, kernel_l1
+from plidenet.pixels import to_array
 from plidenet.training.interrupt import Interrupt
 from plidenet.training.record import Record
 
@@ -101,8 +102,4 @@ def picture(restored: Restored, sample: Mapping[str, Any], distance: float | Non
         kernels["estimated"] = restored.kernel.numpy()
     if "kernel" in sample:
         kernels["true" if distance is None else f"true, L1 {distance:.2f}"] = sample["kernel"].numpy()
-    return show_restoration(_pixels(sample["lq"]), _pixels(restored.image), _pixels(sample["gt"]), kernels)
-
-
-def _pixels(image: Tensor) -> Any:
-    return image.permute(1, 2, 0).contiguous().cpu().numpy()
+    return show_restoration(to_array(sample["lq"]), to_array(restored.image), to_array(sample["gt"]), kernels)

@@ -270,3 +270,8 @@ def test_a_released_test_file_works_unchanged(tmp_path):
     assert [(key, dataset.name, dataset.mode) for key, dataset in options.datasets.items()] == [
         ("test0", "Set5", "LQGT")
     ]
+
+
+def test_one_field_sets_the_scale_of_a_shipped_file():
+    options = load_options(ROOT / "options/setting1/test/test_setting1_x4.yml", ["scale=2"])
+    assert (options.network_setting, options.border) == ({"scale": 2}, 2)

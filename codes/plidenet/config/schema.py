@@ -93,7 +93,7 @@ class Network:
     """The network to build."""
 
     which_model_G: str = option(REQUIRED, "registered name: PL_IDENet (or DEblurSRResDNet), PL_IDENet_E, Bicubic")
-    setting: Mapping[str, Any] = option(REQUIRED, "the constructor's arguments; `scale` is filled in if absent")
+    setting: Mapping[str, Any] | None = option(None, "the constructor's arguments; `scale` is filled in")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +213,7 @@ class Options:
         require(fits, "degradation.sig_min", f"is {blur.sig_min}, larger than sig_max (by default the scale)")
         fits = source in (None, self.scale) or (source, self.scale) == (4, 2)
         require(fits, "path.pretrain_scale", f"is {source}, but scale is {self.scale}: only 4 can be halved, to 2")
-        scale = self.network_G.setting.get("scale", self.scale)
+        scale = (self.network_G.setting or {}).get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
         for field in ("ensemble", "true_kernels"):
             alone = self.path.restored_root is None or not getattr(self.test, field)
@@ -228,7 +228,7 @@ class Options:
         require(side >= least, name, f"is {side}, but LR crops need {SMALLEST_LR} pixels: at least {least}")
         for field, size in (
             ("degradation.ksize", self.degradation.ksize),
-            ("network_G.setting.kernel_size", self.network_G.setting.get("kernel_size")),
+            ("network_G.setting.kernel_size", self.network_setting.get("kernel_size")),
         ):
             fits = not isinstance(size, int) or size // 2 < side  # half a kernel of the crop is mirrored at its border
             require(fits, field, f"is {size}, too large for crops of {side} ({name}): at most {2 * side - 1}")
@@ -254,4 +254,4 @@ class Options:
     @property
     def network_setting(self) -> dict[str, Any]:
         """The network's constructor arguments, with the scale."""
-        return {**self.network_G.setting, "scale": self.scale}
+        return {**(self.network_G.setting or {}), "scale": self.scale}

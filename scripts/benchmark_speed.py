@@ -98,9 +98,7 @@ def choose_cases(options: Namespace) -> list["Case"]:
                 if mode == "forward":
                     cases.append(Case(network="Bicubic", **common))
                 if PLAIN.exists() and transcribed:
-                    own = {"network": transcribed[0], "setting": options.setting, "plain": str(PLAIN)}
-                    precisions = dict.fromkeys(["fp32", *options.precision])
-                    cases += [Case(**own, precision=precision, **common) for precision in precisions]
+                    cases.append(Case(network=transcribed[0], setting=options.setting, plain=str(PLAIN), **common))
             cases += [
                 Case(network=name, setting=options.setting, precision=precision, compiled=way == "compiled", **common)
                 for name in options.network

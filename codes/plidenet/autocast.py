@@ -25,8 +25,8 @@ def warn_of_emulation(precision: str, device: torch.device) -> None:
         return
     times = seconds_of_convolution(PRECISIONS[precision]) / seconds_of_convolution(torch.float32)
     if times > 1.5:
-        told = "a convolution in %s takes %.1f times as long as in float32 on this CPU; train.precision: fp32 is faster"
-        log.warning(told, precision, times)
+        text = "a convolution in %s takes %.1f times as long as in float32 on this CPU; train.precision: fp32 is faster"
+        log.warning(text, precision, times)
 
 
 def seconds_of_convolution(dtype: torch.dtype) -> float:

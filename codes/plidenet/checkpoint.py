@@ -41,8 +41,8 @@ class CheckpointInfo:
 
     def __str__(self) -> str:
         text = f"{self.format} format, {self.weights}: {len(self.taken)} tensors taken"
-        told = [("ignored", self.ignored), ("left as they were", self.missing)]
-        return ", ".join([text, *(f"{len(names)} {what} ({some(names)})" for what, names in told if names)])
+        lists = [("ignored", self.ignored), ("left as they were", self.missing)]
+        return ", ".join([text, *(f"{len(names)} {what} ({some(names)})" for what, names in lists if names)])
 
 
 def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool = True) -> CheckpointInfo:

@@ -1,4 +1,4 @@
-"""How much memory work takes, how much there is, and its end, told in one sentence."""
+"""Peak and free memory; out-of-memory errors in one sentence."""
 
 import ctypes
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 @contextmanager
-def out_of_memory_told(sentence: str) -> Iterator[None]:
+def out_of_memory_explained(sentence: str) -> Iterator[None]:
     """Raise OutOfMemory with this sentence where memory runs out."""
     try:
         yield

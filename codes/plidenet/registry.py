@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from plidenet.errors import UserError
 from plidenet.names import suggest
 
-PARTS = "plidenet_parts:"  # how the names of modules begin that an option file names in `parts`
+PARTS = "plidenet_parts:"  # prefix of the module names given to files in `parts`
 T = TypeVar("T", bound=Callable[..., Any])
 
 

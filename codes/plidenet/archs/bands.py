@@ -17,42 +17,42 @@ LEAST_ROWS = 16  # of a band with a halo, which is computed twice
 _graphs_take_all = True
 
 
-def in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int = 1, halo: int = 0) -> Tensor:
+def in_bands(function: Callable[[Tensor, bool], Tensor], x: Tensor, window: int = 1, halo: int = 0) -> Tensor:
     """Apply, band by band, a function that mixes pixels only within windows or at most `halo` rows apart.
 
     Args:
-        part: the function, of a band (halo included) and of whether it is the last one; it keeps the band's shape.
+        function: of a band (halo included) and of whether it is the last one; it keeps the band's shape.
         x: image (B,H,W,C), H a multiple of `window`.
         window: bands begin at multiples of it (default 1).
         halo: rows on either side that a band needs as input, but that are cut from its result (default 0).
     """
     if _is_done_whole(x):
-        return part(x, True)
-    return _in_bands(part, x, window, halo)
+        return function(x, True)
+    return _in_bands(function, x, window, halo)
 
 
-def sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor, halo: int) -> tuple[Tensor, ...]:
+def sum_of_bands(function: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor, halo: int) -> tuple[Tensor, ...]:
     """Sum what a function returns for each band.
 
     Args:
-        part: the function, of a band (halo included) and of the slice of its rows to take into account.
+        function: of a band (halo included) and of the slice of its rows to take into account.
         x: image (B,H,W,C).
         halo: as for `in_bands`.
     """
     if _is_done_whole(x):
-        return part(x, slice(None))
-    return _sum_of_bands(part, x, halo)
+        return function(x, slice(None))
+    return _sum_of_bands(function, x, halo)
 
 
-def _in_bands(part: Callable[[Tensor, bool], Tensor], x: Tensor, window: int, halo: int) -> Tensor:
+def _in_bands(function: Callable[[Tensor, bool], Tensor], x: Tensor, window: int, halo: int) -> Tensor:
     result = torch.empty_like(x)
     for rows, seen, inner in _bands(x, window, halo):
-        result[:, rows] = part(x[:, seen], rows.stop == x.shape[1])[:, inner]
+        result[:, rows] = function(x[:, seen], rows.stop == x.shape[1])[:, inner]
     return result
 
 
-def _sum_of_bands(part: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor, halo: int) -> tuple[Tensor, ...]:
-    terms = (part(x[:, seen], inner) for _, seen, inner in _bands(x, 1, halo))
+def _sum_of_bands(function: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Tensor, halo: int) -> tuple[Tensor, ...]:
+    terms = (function(x[:, seen], inner) for _, seen, inner in _bands(x, 1, halo))
     total = next(terms)
     for one in terms:
         total = tuple(a + b for a, b in zip(total, one, strict=True))

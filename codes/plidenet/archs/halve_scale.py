@@ -77,7 +77,7 @@ def stretching(kernel_size: int) -> Tensor:
 
 def fit_upsampler(source: Upsampler, target: Upsampler, images: Tensor) -> None:
     """Fit the last convolution of the upsampler at x2 to the output of the one at x4, halved, for LR images."""
-    fit(target.conv_last, target.features(images), F.avg_pool2d(source(images), 2))
+    ridge_regression(target.conv_last, target.features(images), F.avg_pool2d(source(images), 2))
 
 
 def fit_strengths(source: PLIDENet, target: PLIDENet, images: Tensor) -> None:
@@ -99,7 +99,7 @@ def fit_first_layer(source: PLIDENet, target: PLIDENet, images: Tensor) -> None:
         F.pixel_unshuffle(deblurred(net, images) - net.refinement.mean, net.refinement.unshuffle)
         for net in (target, source)
     )
-    fit(target.refinement.conv_first, seen, source.refinement.conv_first(wanted))
+    ridge_regression(target.refinement.conv_first, seen, source.refinement.conv_first(wanted))
 
 
 def deblurred(net: PLIDENet, images: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def deblurred(net: PLIDENet, images: Tensor) -> Tensor:
     return net.wiener(net.upsampler(images), isotropic_gaussian(net.estimator.kernel_size, widths)[:, None].to(images))
 
 
-def fit(layer: nn.Conv2d, features: Tensor, wanted: Tensor) -> None:
+def ridge_regression(layer: nn.Conv2d, features: Tensor, wanted: Tensor) -> None:
     """Ridge regression of a convolution, from its input (B,c,h,w) to the output (B,n,h,w) wanted of it, in place."""
     weight, bias = layer.parameters()
     margin = layer.kernel_size[0] // 2

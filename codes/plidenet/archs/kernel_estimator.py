@@ -56,9 +56,9 @@ class KernelEstimator(nn.Module):
         half = self.encode_2(F.max_pool2d(full, 2))
         x = F.relu(self.bottom(F.max_pool2d(half, 2)))
         x = self.decode_2(self.up_2(x))
-        x = torch.cat((fit(x, half), half), dim=1)
+        x = torch.cat((resize_like(x, half), half), dim=1)
         x = self.decode_1(self.up_1(x))
-        x = torch.cat((fit(x, full), full), dim=1)
+        x = torch.cat((resize_like(x, full), full), dim=1)
         features = self.features(x)
         with autocast_off(lr.device):  # the deconvolution would amplify rounding errors of half precision
             logits = self.to_kernel(features.to(self.to_kernel.weight.dtype).mean(dim=(2, 3)))
@@ -70,7 +70,7 @@ def double_conv(inputs: int, width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, outputs, 3, padding=1))
 
 
-def fit(x: Tensor, like: Tensor) -> Tensor:
+def resize_like(x: Tensor, like: Tensor) -> Tensor:
     """Resize x bilinearly to the height and width of `like`; sizes that are multiples of 4 agree already."""
     if x.shape[-2:] == like.shape[-2:]:
         return x

@@ -163,14 +163,14 @@ class GatedFeedForward(nn.Module):
         return in_bands(self._gate, x, halo=1)
 
     def _gate(self, x: Tensor, *_: bool) -> Tensor:
-        gate, value = (pointwise_depthwise(self.expand, self.depthwise, x, part, 2) for part in (0, 1))
+        gate, value = (pointwise_depthwise(self.expand, self.depthwise, x, chunk, 2) for chunk in (0, 1))
         return self.project(F.gelu(gate) * value)
 
 
-def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, part: int, parts: int) -> Tensor:
-    """Chunk `part` of `parts` of the channels of a 1x1, then depthwise 3x3 convolution of x (B,H,W,C), without bias.
+def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, chunk: int, chunks: int) -> Tensor:
+    """Chunk `chunk` of `chunks` of the channels of a 1x1, then depthwise 3x3 convolution of x (B,H,W,C), without bias.
 
     It reads the weights and does not call the modules: their hooks are not run, parametrizations are.
     """
-    mix, filters = (conv.weight.chunk(parts)[part] for conv in (pointwise, depthwise))
+    mix, filters = (conv.weight.chunk(chunks)[chunk] for conv in (pointwise, depthwise))
     return conv_BHWC(partial(F.conv2d, weight=filters, padding=1, groups=len(filters)), F.linear(x, mix))

@@ -23,8 +23,8 @@ class WienerDeconvolution(nn.Module):
     """Divide the blur out of an image, with learned regularization.
 
     Each of the N filters solves  min_x |K*x - u|^2 + exp(a_n) sum_i |g_i*x|^2  in closed form; the output is the
-    mixture sum_n w_n x_n. Inputs in half precision are computed with in float32, as its parameters are: half-precision
-    FFTs are limited to powers of two and bfloat16 has none.
+    mixture sum_n w_n x_n. It computes in at least float32, whatever the inputs: half-precision FFTs are limited to
+    powers of two, and bfloat16 has none.
 
     As in the authors' release, the blur is taken to be a convolution, although `plidenet.degradation.degrade`
     correlates: of a kernel that is not symmetric about its center, the blur rotated by 180 degrees is divided out,

@@ -154,7 +154,7 @@ def leave_interrupts_alone(worker: int) -> None:
 
 
 @contextmanager
-def loader_deaths_told(advice: str) -> Iterator[None]:
+def loader_deaths_explained(advice: str) -> Iterator[None]:
     """Turn PyTorch's error about a killed loader process (most often out of memory) into a one-sentence UserError.
 
     Args:

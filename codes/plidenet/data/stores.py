@@ -13,7 +13,7 @@ from plidenet.data.lmdb_store import LmdbStore
 from plidenet.data.parallel import map_threads
 from plidenet.distributed import is_main
 from plidenet.errors import UserError
-from plidenet.memory import OutOfMemory, free_memory, out_of_memory_told
+from plidenet.memory import OutOfMemory, free_memory, out_of_memory_explained
 
 READERS = 8  # threads: decoding takes longer than all else before the first step
 
@@ -68,11 +68,11 @@ class MemoryStore:
         self._sizes = {key: store.size(key) for key in self.keys}
         pixels = [height * width for height, width in self._sizes.values()]
         taken = f"data.cache needs {3 * sum(pixels) / 2**30:.1f} GiB, more than is free on {device}"
-        told = f"{taken}; data.cache=none reads the images as needed"
+        message = f"{taken}; data.cache=none reads the images as needed"
         free = free_memory(device)  # asked first: a CPU's memory is promised in full, and runs out when it is filled
         if free is not None and 3 * sum(pixels) > free:
-            raise OutOfMemory(told)
-        with out_of_memory_told(told):
+            raise OutOfMemory(message)
+        with out_of_memory_explained(message):
             block = torch.empty(sum(pixels), 3, dtype=torch.uint8, device=device)
         self._images = dict(zip(self.keys, block.split(pixels), strict=True))
         images = map_threads(store.read, self.keys, READERS)

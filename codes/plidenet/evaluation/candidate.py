@@ -1,4 +1,4 @@
-"""What an option file puts to the test: its network with weights and its sets, all checked before work starts."""
+"""The network and the test sets of an option file, loaded and checked before work starts."""
 
 import inspect
 import logging

@@ -13,7 +13,7 @@ from plidenet import distributed
 from plidenet.cli import explain
 from plidenet.degradation import as_kernel
 from plidenet.errors import UserError
-from plidenet.memory import OutOfMemory, out_of_memory_told
+from plidenet.memory import OutOfMemory, out_of_memory_explained
 from plidenet.metrics import Score, score
 from plidenet.pixels import to_float, to_uint8
 
@@ -60,7 +60,7 @@ def restore(net: nn.Module, lr: Tensor, device: torch.device, key: str, true_ker
     """
     height, width = lr.shape[-2:]
     try:
-        with out_of_memory_told(f"{key}: out of memory on {device} for {height}x{width} LR pixels"):
+        with out_of_memory_explained(f"{key}: out of memory on {device} for {height}x{width} LR pixels"):
             image = to_float(lr[None], device)
             known = {} if true_kernel is None else {"kernel": true_kernel[None, None].to(device)}
             start = _now(device)
@@ -93,12 +93,12 @@ def evaluate(
         measure: called with every restored image and its sample, which it may also save; returns what it measured.
         true_kernels: restore with the samples' kernels instead of estimates (default False).
 
+    Returns:
+        as `measure_all`.
+
     Raises:
         UserError: an image is too small for the network, or too large for the memory, or the output is not finite, or
             as `measure_all`.
-
-    Returns:
-        as `measure_all`.
     """
 
     def restored(sample: Mapping) -> Restored:
@@ -122,11 +122,11 @@ def measure_all(
         samples: of several processes, each its share.
         measure: see `evaluate`.
 
-    Raises:
-        UserError: as `restored` or `measure`; of several processes, what one of them meets is raised in all.
-
     Returns:
         what was measured, in the images' order; of several processes, each gets that of all.
+
+    Raises:
+        UserError: as `restored` or `measure`; of several processes, what one of them meets is raised in all.
     """
     results = []
     failure = None
@@ -135,9 +135,8 @@ def measure_all(
             results.append(measure(restored(sample), sample))
     except UserError as error:
         failure = error
-        if distributed.world_size() > 1 and not isinstance(
-            error, NotFinite
-        ):  # the others may be at work for longer than this process may wait for them
+        # The others may be at work for longer than this process may wait for them.
+        if distributed.world_size() > 1 and not isinstance(error, NotFinite):
             log.error("process %d: %s", distributed.rank(), explain(error))
     for met in distributed.gather_interleaved([failure]):
         if met is not None:
@@ -153,7 +152,7 @@ def score_restored(restored: Restored, hr: Tensor, crop_border: int) -> Score:
     """
     sizes = "x".join(map(str, hr.shape[-2:]))
     try:
-        with out_of_memory_told(f"out of memory on {hr.device} for the scores of {sizes} pixels; try device=cpu"):
+        with out_of_memory_explained(f"out of memory on {hr.device} for the scores of {sizes} pixels; try device=cpu"):
             return score(restored.image, hr, crop_border)
     except (ValueError, OutOfMemory) as error:
         raise UserError(f"{restored.key}: {error}") from error

@@ -11,7 +11,7 @@ from torch import nn
 from plidenet import complexity, distributed
 from plidenet.cli import progress
 from plidenet.config import Options
-from plidenet.data.loaders import loader_deaths_told
+from plidenet.data.loaders import loader_deaths_explained
 from plidenet.device import choose_device
 from plidenet.evaluation.candidate import Candidate, TestSet, as_tested, prepare
 from plidenet.evaluation.comparison import require_comparable, require_own_folder, write_comparison
@@ -168,7 +168,7 @@ def _measure_set(
             perceptual.measure(candidate.metrics, restored.image, hr, options.border) if candidate.metrics else {},
         )
 
-    with advising_tiles(), loader_deaths_told("a smaller n_workers takes less memory"):
+    with advising_tiles(), loader_deaths_explained("a smaller n_workers takes less memory"):
         samples = _samples(test_set, name, peak)
         if net is None:
             images = measure_all(lambda sample: candidate.saved[name](sample["key"]), samples, measure_image)

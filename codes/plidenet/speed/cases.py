@@ -1,17 +1,16 @@
 """What can be measured: a network, forward or in a training step, in some precision, on LR images of some size."""
 
-import importlib.util
+import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from plidenet.archs import build_network, compile_network
-from plidenet.autocast import autocast_off, autocast_to
+from plidenet.autocast import autocast_to
 from plidenet.config.training import RELEASED_LOSSES
 from plidenet.device import set_tf32
 from plidenet.errors import UserError
@@ -29,7 +28,7 @@ class Case:
     Attributes:
         network: registered name.
         plain: a file that defines plain_forward(state_dict, setting, lr), which is then run with the network's weights
-            in place of the network; None runs the network.
+            in place of the network, in fp32; None runs the network.
         mode: "forward" (without gradients) or "train" (forward, losses, backward and Adam's step).
         precision: "fp32" or "bf16" (autocast).
         compiled: through torch.compile.
@@ -109,22 +108,6 @@ def _training_step(case: Case, forward: Callable, net: nn.Module, lr: Tensor) ->
 
 
 def _plain(path: Path, case: Case, net: nn.Module) -> Callable:
-    module, state = _load(path), net.state_dict(keep_vars=True)
+    plain_forward, state = runpy.run_path(str(path))["plain_forward"], net.state_dict(keep_vars=True)
     layout = {"scale": case.scale, "unshuffle": "scale" if case.network == "PL_IDENet_E" else 1}
-    return lambda lr: module.plain_forward(state, layout | dict(case.setting), lr)
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("plain_network", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    deconvolve = module.wiener
-
-    def in_float32(state: Mapping[str, Tensor], image: Tensor, kernel: Tensor) -> Tensor:
-        with autocast_off(image.device):  # there is no FFT of bfloat16
-            return deconvolve(state, image.float(), kernel.float())
-
-    module.wiener = in_float32  # type: ignore[attr-defined]
-    return module
+    return lambda lr: plain_forward(state, layout | dict(case.setting), lr)

@@ -62,7 +62,7 @@ def baseline(result: Result, results: Sequence[Result]) -> Result | None:
     here = (result.case.mode, result.case.size)
     for other in results:
         case = other.case
-        if case.plain and case.precision == "fp32" and other.timing and (case.mode, case.size) == here:
+        if case.plain and other.timing and (case.mode, case.size) == here:
             return other
     return None
 

@@ -39,5 +39,5 @@ def learning_rate(options: Train, iteration: int) -> float:
 def warn_of_long_warm_up(options: Train) -> None:
     """Warn where a run ends within its warm-up."""
     if options.warmup_iter >= options.niter:
-        told = (learning_rate(options, options.niter - 1), options.warmup_iter, options.niter)
-        log.warning("the run ends within the warm-up, at lr %.1e: train.warmup_iter is %d, train.niter %d", *told)
+        values = (learning_rate(options, options.niter - 1), options.warmup_iter, options.niter)
+        log.warning("the run ends within the warm-up, at lr %.1e: train.warmup_iter is %d, train.niter %d", *values)

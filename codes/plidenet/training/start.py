@@ -1,4 +1,4 @@
-"""The weights that a run starts from, brought into its network."""
+"""The initial weights of a training run."""
 
 from dataclasses import replace
 from inspect import signature

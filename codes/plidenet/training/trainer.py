@@ -29,7 +29,7 @@ from plidenet.pixels import to_float
 from plidenet.training.degrader import RandomDegrader
 from plidenet.training.ema import MovingAverage
 from plidenet.training.experiment import Experiment
-from plidenet.training.failures import failures_told
+from plidenet.training.failures import failures_explained
 from plidenet.training.guard import Diverged, DivergenceGuard
 from plidenet.training.interrupt import Interrupt, Stopped
 from plidenet.training.meter import Meter
@@ -107,7 +107,7 @@ class Trainer:
         bar = tqdm(total=self.options.train.niter, initial=(start := self.iteration), unit="it", disable=quiet)
         with logging_redirect_tqdm([logging.getLogger("plidenet")]), Interrupt() as interrupt, bar:
             try:
-                with failures_told(self.device):
+                with failures_explained(self.device):
                     self._take_steps(bar, interrupt)
             except Stopped:
                 self.save()

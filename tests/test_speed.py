@@ -114,12 +114,11 @@ def test_shares_are_of_the_roofs_and_a_training_step_counts_three_times():
     assert forward.memory_share(roofs) == pytest.approx(0.1)
 
 
-def test_the_baseline_is_the_transcription_in_float32_of_the_same_mode_and_size():
+def test_the_baseline_is_the_transcription_of_the_same_mode_and_size():
     plain = result(replace(CASE, plain=PLAIN), wall=3.0)
     others = [
         result(replace(CASE, plain=PLAIN, size=32)),
         result(replace(CASE, plain=PLAIN, mode="train")),
-        result(replace(CASE, plain=PLAIN, precision="bf16")),
         result(CASE),
     ]
     assert baseline(result(replace(CASE, precision="bf16")), [*others, plain]) is plain

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import ROOT, TINY
 from plidenet import build_network
-from plidenet.archs.halve_scale import fit, fit_strengths, pink_noise
+from plidenet.archs.halve_scale import fit_strengths, pink_noise, ridge_regression
 from plidenet.archs.transfer import transfer
 from plidenet.checkpoint import save_checkpoint
 from plidenet.config import load_options
@@ -113,7 +113,7 @@ def test_a_layer_is_fitted_to_what_is_wanted_of_it():
     layer, wanted = torch.nn.Conv2d(12, 8, 3, padding=1), torch.nn.Conv2d(12, 8, 3, padding=1)
     features = torch.randn(2, 12, 32, 24, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        fit(layer, features, wanted(features))
+        ridge_regression(layer, features, wanted(features))
     torch.testing.assert_close(dict(layer.state_dict()), dict(wanted.state_dict()), rtol=1e-3, atol=1e-3)
 
 

@@ -65,40 +65,9 @@ def load_options(path: str | Path, overrides: Sequence[str] = ()) -> Options:
         raise UserError(f"{file} holds no options")
     for assignment in overrides:
         _override(content, assignment)
-    options = _Reader(file, _project_root(file.resolve().parent)).section(Options, content, "")
+    options = _Reader(file, project_root(file.resolve().parent)).section(Options, content, "")
     load_parts(options.parts)
     return options
-
-
-def describe_changes(options: Any, prefix: str = "") -> dict[str, str]:
-    """The fields that differ from their defaults, as {"train.niter": "2000"}."""
-    changed: dict[str, str] = {}
-    for item in dataclasses.fields(options):
-        value, name = getattr(options, item.name), f"{prefix}{item.name}"
-        if dataclasses.is_dataclass(value):
-            changed |= describe_changes(value, f"{name}.")
-        elif isinstance(value, Mapping) and any(dataclasses.is_dataclass(entry) for entry in value.values()):
-            for key, entry in value.items():
-                changed |= describe_changes(entry, f"{name}.{key}.")
-        elif value != item.default and not _is_default_path(value, item.default):
-            changed[name] = str(dict(value) if isinstance(value, Mapping) else value)
-    return changed
-
-
-def describe_differences(options: Options, earlier: Mapping[str, str]) -> dict[str, str]:
-    """How options differ from those of an earlier run, as {"train.niter": "2000 (was default)"}.
-
-    Args:
-        options: the present ones.
-        earlier: what `describe_changes` said of those of the earlier run.
-
-    Returns:
-        each field that differs, but for `path.resume_state`: that a run goes on is no difference.
-    """
-    now = describe_changes(options)
-    names = sorted((now.keys() | earlier.keys()) - {"path.resume_state"})
-    values = {name: (now.get(name, "default"), earlier.get(name, "default")) for name in names}
-    return {name: f"{value} (was {other})" for name, (value, other) in values.items() if value != other}
 
 
 class _Reader:
@@ -263,13 +232,10 @@ def _ends_in_comment(text: str) -> bool:
     return False
 
 
-def _project_root(folder: Path) -> Path:
+def project_root(folder: Path) -> Path:
+    """The nearest folder from this one upwards that has a pyproject.toml, or else the current folder."""
     folders = (folder, *folder.parents)
     return next((root for root in folders if (root / "pyproject.toml").is_file()), Path.cwd())
-
-
-def _is_default_path(value: Any, default: Any) -> bool:
-    return isinstance(default, Path) and value == _project_root(value.parent) / default
 
 
 def _freeze(value: Any) -> Any:

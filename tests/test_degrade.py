@@ -5,6 +5,7 @@ import pytest
 import torch
 from plidenet.config.schema import Degradation
 from plidenet.degradation import blur, degrade, isotropic_gaussian, principal_widths, quantize
+from plidenet.pixels import to_uint8
 from plidenet.training.degrader import RandomDegrader
 from scipy import ndimage
 from scipy.interpolate import CubicHermiteSpline
@@ -228,3 +229,7 @@ def test_training_images_carry_no_gradient():
     lr, kernels = degrader()(photographs().requires_grad_(), 0)
     assert not lr.requires_grad
     assert not kernels.requires_grad
+
+
+def test_double_precision_is_rounded_as_such():
+    assert to_uint8(torch.tensor([(101.5 - 1e-6) / 255], dtype=torch.float64)).item() == 101

@@ -28,6 +28,8 @@ def gpu():
         with mode:
             torch.fft.rfft2(torch.empty(2, 2, 1, device="cuda")[..., 0])
     except RuntimeError as error:
+        if torch.__version__ >= (2, 14):
+            raise
         pytest.skip(str(error).splitlines()[0])
     return mode
 

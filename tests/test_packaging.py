@@ -12,8 +12,9 @@ def test_installing_brings_what_requirements_txt_lists():
     assert lines == {line for line in requires("plidenet") if "extra ==" not in line}
 
 
-def test_the_conda_environment_has_the_name_that_the_readme_activates():
-    assert yaml.safe_load((ROOT / "rsmodel.yaml").read_text())["name"] == "rsmodel"
+def test_the_conda_environment_has_the_name_that_the_readme_activates_and_installs_the_same():
+    environment = yaml.safe_load((ROOT / "rsmodel.yaml").read_text())
+    assert (environment["name"], environment["dependencies"][-1]) == ("rsmodel", {"pip": ["-r requirements.txt"]})
 
 
 @pytest.mark.parametrize("name", ["README.md", "LICENSE", "Makefile", ".ci/run"])

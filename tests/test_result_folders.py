@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 from plidenet.config import RESULT_TABLES, load_options
 from plidenet.errors import UserError
+from plidenet.evaluation import tester
 from plidenet.lock import lock
 from testing_setup import BICUBIC
 
@@ -84,8 +85,10 @@ def test_a_comparison_replaces_no_tables_of_an_earlier_test(bench, run_script):
         assert run_script(*compared, bench.folder / "results/both").status == 0
 
 
-def test_a_second_test_of_one_name_is_refused_while_the_first_goes_on(bench):
-    command = [sys.executable, ROOT / "test/test.py", "-opt", bench.options("run", BICUBIC, ("Plain",))]
+@pytest.mark.parametrize("compared", [False, True], ids=["test", "compare"])
+def test_a_second_test_of_one_name_is_refused_while_the_first_goes_on(bench, compared):
+    files = [bench.options(name, BICUBIC, ("Plain",)) for name in (("first", "run") if compared else ("run",))]
+    command = [sys.executable, ROOT / "test/test.py", "--compare" if compared else "-opt", *files]
     folder = bench.folder / "results/run"
     folder.mkdir(parents=True)
     with lock(folder / ".lock", "taken"):
@@ -93,6 +96,25 @@ def test_a_second_test_of_one_name_is_refused_while_the_first_goes_on(bench):
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert f"{folder} is in use by another test; another name writes beside it" in refused.stderr
-    assert not tables(folder)
+    assert not list(bench.folder.rglob("*.png")) + list((bench.folder / "results").rglob("*.csv"))
     assert subprocess.run(command, check=False).returncode == 0
     assert tables(folder)
+
+
+@pytest.mark.parametrize("how", ["-opt", "--compare"])
+def test_a_test_holds_its_folder_until_its_tables_are_written(bench, run_script, monkeypatch, how):
+    path = bench.folder / "results/run/.lock"
+    taking = [sys.executable, "-c", f"from plidenet.lock import lock; lock(__import__('pathlib').Path('{path}'), '')"]
+    held = []
+    for name in ("_warm_up", "clear_results", "write_set", "write_report"):
+        function = getattr(tester, name)
+
+        def probed(*arguments, name=name, function=function):
+            held.append((name, subprocess.run(taking, capture_output=True, check=False).returncode != 0))
+            return function(*arguments)
+
+        monkeypatch.setattr(tester, name, probed)
+    ended = run_script("test/test.py", how, bench.options("run", BICUBIC, ("Plain",)))
+    assert ended.status == 0, ended.err
+    assert held == [(name, True) for name in ("_warm_up", "clear_results", "write_set", "write_report")]
+    assert subprocess.run(taking, check=False).returncode == 0

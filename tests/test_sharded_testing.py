@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
+from plidenet.lock import lock
 from testing_setup import LEARNED, make_benchmark
 
 TABLES = ("Set5.csv", "Plain.csv", "Kernels.csv", "table.csv", "widths.csv", "kernels.csv")
@@ -85,3 +86,13 @@ def test_two_processes_restore_all_images_but_those_that_cannot_be(bench, weight
     assert done.returncode != 0
     assert f"error: 1 of {len(others) + 1} images were not restored; the first: {first} is not an image" in done.stderr
     assert {path.name for path in (bench.folder / "restored").glob("*.png")} == {path.name for path in others}
+
+
+def test_where_another_test_is_at_work_all_processes_end(bench):
+    folder = bench.folder / "results/run"
+    folder.mkdir(parents=True)
+    with lock(folder / ".lock", "taken"):
+        done = torchrun("test/test.py", "-opt", bench.options("run"))
+    assert done.returncode != 0
+    assert f"{folder} is in use by another test" in done.stderr
+    assert "Connection closed" not in done.stderr

@@ -124,3 +124,10 @@ def gather_interleaved(share: Sequence[T]) -> list[T]:
     dist.all_gather_object(shares, list(share))
     nothing = object()
     return [item for item in chain(*zip_longest(*shares, fillvalue=nothing)) if item is not nothing]  # type: ignore[misc]
+
+
+def raise_in_all(failure: Exception | None) -> None:
+    """Raise in every process what any of them met; all call this."""
+    for met in gather_interleaved([failure]):
+        if met is not None:
+            raise met

@@ -18,11 +18,11 @@ def to_array(image: Tensor) -> np.ndarray:
 
 
 def to_float(image: Tensor, device: torch.device | str) -> Tensor:
-    """uint8 to float32 in [0,1] on the device, of any shape."""
+    """uint8 of any shape to float32 in [0,1] on the device."""
     return image.to(device, non_blocking=True).float() / 255
 
 
 def to_uint8(image: Tensor) -> Tensor:
-    """Floats to uint8, clamped to [0,1] and rounded: what a file would hold, of any shape."""
+    """Floats of any shape to uint8, clamped to [0,1] and rounded: what a file would hold."""
     exact = image.to(torch.promote_types(image.dtype, torch.float32))
     return (exact.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -21,7 +21,7 @@ def in_bands(function: Callable[[Tensor, bool], Tensor], x: Tensor, window: int 
     """Apply, band by band, a function that mixes pixels only within windows or at most `halo` rows apart.
 
     Args:
-        function: of a band (halo included) and of whether it is the last one; it keeps the band's shape.
+        function: called with a band (halo included) and whether it is the last one; keeps the band's shape.
         x: image (B,H,W,C), H a multiple of `window`.
         window: bands begin at multiples of it (default 1).
         halo: rows on either side that a band needs as input, but that are cut from its result (default 0).
@@ -35,7 +35,7 @@ def sum_of_bands(function: Callable[[Tensor, slice], tuple[Tensor, ...]], x: Ten
     """Sum what a function returns for each band.
 
     Args:
-        function: of a band (halo included) and of the slice of its rows to take into account.
+        function: called with a band (halo included) and the slice of its rows to take into account.
         x: image (B,H,W,C).
         halo: as for `in_bands`.
     """

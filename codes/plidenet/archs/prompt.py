@@ -168,7 +168,7 @@ class GatedFeedForward(nn.Module):
 
 
 def pointwise_depthwise(pointwise: nn.Linear, depthwise: nn.Conv2d, x: Tensor, chunk: int, chunks: int) -> Tensor:
-    """Chunk `chunk` of `chunks` of the channels of a 1x1, then depthwise 3x3 convolution of x (B,H,W,C), without bias.
+    """A 1x1, then a depthwise 3x3 convolution of x (B,H,W,C), without bias: part `chunk` of `chunks` of the channels.
 
     It reads the weights and does not call the modules: their hooks are not run, parametrizations are.
     """

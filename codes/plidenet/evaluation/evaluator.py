@@ -138,9 +138,7 @@ def measure_all(
         # The others may be at work for longer than this process may wait for them.
         if distributed.world_size() > 1 and not isinstance(error, NotFinite):
             log.error("process %d: %s", distributed.rank(), explain(error))
-    for met in distributed.gather_interleaved([failure]):
-        if met is not None:
-            raise met
+    distributed.raise_in_all(failure)
     return distributed.gather_interleaved(results)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -13,6 +14,7 @@ from plidenet.cli import progress
 from plidenet.config import Options
 from plidenet.data.loaders import loader_deaths_explained
 from plidenet.device import choose_device
+from plidenet.errors import UserError
 from plidenet.evaluation.candidate import Candidate, TestSet, as_tested, prepare
 from plidenet.evaluation.comparison import require_comparable, require_own_folder, write_comparison
 from plidenet.evaluation.ensemble import ORIENTATIONS
@@ -45,12 +47,14 @@ def test(options: Options) -> str:
         perceptual metrics, if any); empty in processes other than the main one.
 
     Raises:
-        UserError: missing weights or data, pairs that do not match, a perceptual metric that cannot be had: all found
-            before the first image is restored.
+        UserError: missing weights or data, pairs that do not match, a perceptual metric that cannot be had, another
+            test at work in the folder: all found before the first image is restored.
     """
     device = choose_device(options)
-    measurement = measure(prepare(options, device), device)
-    return _report(measurement) if measurement else NOTHING
+    candidate = prepare(options, device)
+    with claimed([candidate]):
+        measurement = measure(candidate, device)
+        return _report(measurement) if measurement else NOTHING
 
 
 def compare(files: Sequence[Options], folder: Path | None) -> str:
@@ -72,11 +76,12 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
     folder = folder or files[0].path.results_root / "comparison"
     require_own_folder(folder, candidates)
     measurements = []
-    for candidate in candidates:
-        if measurement := measure(candidate, device):
-            _report(measurement)
-            if measurement.scored:
-                measurements.append(measurement)
+    with claimed(candidates):
+        for candidate in candidates:
+            if measurement := measure(candidate, device):
+                _report(measurement)
+                if measurement.scored:
+                    measurements.append(measurement)
     if not measurements:
         return NOTHING
     if not distributed.is_main():
@@ -86,21 +91,24 @@ def compare(files: Sequence[Options], folder: Path | None) -> str:
     return text
 
 
+@contextmanager
+def claimed(candidates: Sequence[Candidate]) -> Iterator[None]:
+    """Keep other tests from the candidates' folders; UserError in all processes where another one is at work."""
+    failure = None
+    with ExitStack() as locks:
+        try:
+            for folder in (candidate.options.results_folder for candidate in candidates if distributed.is_main()):
+                folder.mkdir(parents=True, exist_ok=True)
+                refusal = f"{folder} is in use by another test; another name writes beside it"
+                locks.enter_context(lock(folder / ".lock", refusal))
+        except UserError as error:
+            failure = error
+        distributed.raise_in_all(failure)
+        yield
+
+
 def measure(candidate: Candidate, device: torch.device) -> Measurement | None:
-    """Restore and measure all images of a candidate; None, with earlier tables removed, if none can be measured.
-
-    Raises:
-        UserError: another test writes to the same folder.
-    """
-    folder = candidate.options.results_folder
-    if not distributed.is_main():
-        return _measure(candidate, device)
-    folder.mkdir(parents=True, exist_ok=True)
-    with lock(folder / ".lock", f"{folder} is in use by another test; another name writes beside it"):
-        return _measure(candidate, device)
-
-
-def _measure(candidate: Candidate, device: torch.device) -> Measurement | None:
+    """Restore and measure all images of a candidate; None, with earlier tables removed, if none can be measured."""
     options = candidate.options
     folder = options.results_folder
     net = None if candidate.net is None else as_tested(candidate.net, options).to(device)

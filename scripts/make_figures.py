@@ -17,8 +17,8 @@ DEMO_BICUBIC = Path("results/demo_bicubic_x4")
 SHIPPED_WEIGHTS = Path("experiments/pretrained")
 DEMO_IMAGES = ["sig2.6_astronaut:24,140", "sig2.0_chelsea:40,120"]
 DEMO_NOTE = (
-    "The weights that ship: PL_IDENet_E, trained on two CPU cores for four and a half hours and on a GPU for eight "
-    "minutes. The two photographs shown, which it was not trained on, come with scikit-image: "
+    "The weights that ship: PL_IDENet_E, trained on two CPU cores for fifteen hours and on a GPU for eight minutes. "
+    "The two photographs shown, which it was not trained on, come with scikit-image: "
     "the astronaut is NASA's, in the public domain, the cat Chelsea by Stéfan van der Walt, CC0."
 )
 EXAMPLE = """python scripts/make_figures.py

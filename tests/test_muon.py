@@ -80,6 +80,18 @@ def test_a_step_is_as_the_definition_says(shape):
         torch.testing.assert_close(step.double(), plain_step(gradient), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(96, 96), (288, 96), (32, 64, 3, 3)])
+def test_steps_in_bfloat16_are_nearly_the_same(shape):
+    gradients = torch.randn((2, *shape), generator=torch.Generator().manual_seed(0))
+    steps = matrix_steps(gradients)
+    assert (matrix_steps(gradients.bfloat16()).float() - steps).norm() < 0.05 * steps.norm()
+
+
+def test_training_in_bfloat16_orthogonalizes_in_it(run):
+    assert run.trainer(MUON, "train.precision=bf16").optimizer.dtype == torch.bfloat16
+    assert run.trainer(MUON, "name=another", "train.precision=fp32").optimizer.dtype == torch.float32
+
+
 def test_steps_follow_momentum_and_all_else_is_adam(tiny_network):
     net, twin, start = (tiny_network("PL_IDENet_E", scale=2) for _ in range(3))
     muon = Muon(net, lr=1e-3, betas=(0.9, 0.99))

@@ -39,15 +39,17 @@ class Muon(Adam):
 
     Args:
         net: the network.
+        dtype: of the orthogonalization, for which bfloat16 suffices (default float32).
         adam: arguments of `Adam`; the learning rate is for both.
     """
 
-    def __init__(self, net: nn.Module, **adam: Any) -> None:
+    def __init__(self, net: nn.Module, *, dtype: torch.dtype = torch.float32, **adam: Any) -> None:
         hidden = hidden_weights(net)
         known = {id(weight) for weight in hidden}
         rest = [parameter for parameter in net.parameters() if id(parameter) not in known]
         groups: list[dict[str, Any]] = [{"params": rest}, {"params": hidden}]
         super().__init__(groups, **adam)
+        self.dtype = dtype
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         torch.optim.Optimizer.__setstate__(self, state)  # Adam's expects its own moments in every state
@@ -65,7 +67,7 @@ class Muon(Adam):
             momenta = [self._momentum(weight) for weight in weights]
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
             ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
-            steps = matrix_steps(torch.stack(ahead))
+            steps = matrix_steps(torch.stack(ahead).to(self.dtype)).to(weights[0].dtype)
             torch._foreach_add_(weights, list(steps), alpha=-hidden["lr"])
             for weight in weights:
                 weight.grad = None
@@ -110,7 +112,7 @@ def orthogonalized(matrices: Tensor) -> Tensor:
     a, b, c = QUINTIC
     for _ in range(5):
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x
 
 
@@ -126,4 +128,6 @@ def build_optimizer(net: nn.Module, options: Options, device: torch.device) -> A
         "weight_decay": train.weight_decay_G,
         "fused": device.type == "cuda",
     }
-    return Muon(net, **setting) if train.optimizer == "Muon" else Adam(parameters, **setting)
+    if train.optimizer == "Adam":
+        return Adam(parameters, **setting)
+    return Muon(net, dtype=torch.bfloat16 if train.precision == "bf16" else torch.float32, **setting)

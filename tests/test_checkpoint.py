@@ -269,6 +269,14 @@ def test_where_both_are_of_one_name_and_scale_only_the_shapes_are_told(tiny_netw
     assert "looks like" not in message and "other shapes" in message
 
 
+def test_where_weights_of_a_run_do_not_fit_its_option_file_is_told(tiny_network, tmp_path):
+    save_checkpoint(tmp_path / "run/models/best_G.pth", params=tiny_network(scale=2, embed_dim=16).state_dict())
+    assert "resolved.yml" not in refusal(tiny_network(scale=2), tmp_path / "run/models/best_G.pth")
+    (tmp_path / "run/resolved.yml").touch()
+    message = refusal(tiny_network(scale=2), tmp_path / "run/models/best_G.pth")
+    assert message.endswith(f"; the option file of its run is {tmp_path / 'run/resolved.yml'}")
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (8, 0, 3, 3), (8, 5, 3, 3)])
 def test_odd_shapes_look_like_no_network(shape):
     assert recognize({"refinement.conv_first.weight": torch.zeros(shape)}) is None

@@ -8,6 +8,7 @@ import pytest
 from plidenet import build_network
 from plidenet.cli import option_parser
 from plidenet.config import load_options, write_options
+from plidenet.config.renamed import RENAMED
 from plidenet.errors import UserError
 from torch import nn
 
@@ -275,3 +276,23 @@ def test_a_released_test_file_works_unchanged(tmp_path):
 def test_one_field_sets_the_scale_of_a_shipped_file():
     options = load_options(ROOT / "options/setting1/test/test_setting1_x4.yml", ["scale=2"])
     assert (options.network_setting, options.border) == ({"scale": 2}, 2)
+
+
+@pytest.mark.parametrize("name", [*RENAMED])
+def test_fields_of_other_projects_are_answered_with_their_name_here(name):
+    with pytest.raises(UserError) as refused:
+        load_options(FROM_E, [f"train.{name}=1"])
+    assert str(refused.value).endswith(f"unknown field train.{name}; here it is {RENAMED[name]}")
+
+
+def test_a_network_of_no_weights_to_start_from_is_refused():
+    with pytest.raises(UserError, match=r"path\.pretrain_network names the network of the weights in"):
+        load_options(FROM_E, ["path.pretrain_model_G="])
+
+
+def test_slurms_own_processes_are_refused(capsys):
+    parser = option_parser(None, "")
+    assert parser.parse_args(["-opt", "x.yml", "--launcher", "pytorch"]).launcher == "pytorch"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["-opt", "x.yml", "--launcher", "slurm"])
+    assert "argument --launcher: let srun start one torchrun a machine" in capsys.readouterr().err

@@ -141,7 +141,7 @@ network_G: {which_model_G: Bicubic, setting: {}}
         ("train.nitre=5", r"unknown field train\.nitre; did you mean 'niter'\? Known: .*niter, "),
         ("niter=5", r"unknown field niter; did you mean train\.niter\?$"),
         ("train.batch_size=8", r"unknown field train\.batch_size; did you mean datasets\.\*\.batch_size\?$"),
-        ("path.type=l1", r"unknown field path\.type; did you mean train\.losses\.\*\.type\?$"),
+        ("path.weight=1", r"unknown field path\.weight; did you mean train\.losses\.\*\.weight\?$"),
         ("train.name=x", r"unknown field train\.name; did you mean name or datasets\.\*\.name\?$"),
         ("netwrok_G={}", r"unknown field netwrok_G; did you mean 'network_G'\?"),
         ("datasets.test1.dataroot_GTs=x", r"unknown field datasets\.test1\.dataroot_GTs; did you mean 'dataroot_GT'"),

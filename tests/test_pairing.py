@@ -38,6 +38,8 @@ def test_div2krk_pairs_by_number_although_its_folders_sort_differently():
         ("baby_HR_x4", "baby_HR"),
         ("baby_gt", "baby"),
         ("img_baby", "im_baby"),
+        ("baby_HR", "baby_LR"),
+        ("img_001_SRF_4_HR", "img_001_SRF_4_LR"),
         ("img_001_gt", "img_001_x4"),
         ("sig1.8_baby", "sig1.8_babyx4"),
         ("sig2.4_baby", "sig2.4000000000000004_baby"),

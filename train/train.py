@@ -32,7 +32,8 @@ def main() -> None:
             log_to_file(trainer.experiment.folder / f"train_{options.name}.log", start)
         changes = [f"{name}: {value}" for name, value in describe_changes(options).items()]
         log.info("options that differ from the defaults:\n  %s", "\n  ".join(changes))
-        log.info("%s on %d x %s", options.network_G.which_model_G, distributed.world_size(), trainer.device)
+        text, network = "%s on %d x %s, batches of %d in all", options.network_G.which_model_G
+        log.info(text, network, distributed.world_size(), trainer.device, options.datasets["train"].batch_size)
         trainer.fit()
 
 

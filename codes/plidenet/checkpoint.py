@@ -74,7 +74,10 @@ def load_checkpoint(net: nn.Module, path: str | os.PathLike[str], strict: bool =
     unknown = [name for name in state if name not in own]
     misfits = [name for name in own if name in state and not _fits(state[name], own[name])]
     if strict and (absent or unknown or misfits):
-        raise UserError(f"{path} does not fit the network: " + _disagreement(own, state, absent, unknown, misfits))
+        run = Path(path).resolve().parent.parent / "resolved.yml"
+        hint = f"; the option file of its run is {run}" if run.is_file() else ""
+        problem = _disagreement(own, state, absent, unknown, misfits)
+        raise UserError(f"{path} does not fit the network: {problem}{hint}")
     taken = {name: value for name, value in state.items() if name in own and name not in misfits}
     if not taken and own:
         raise UserError(f"{path} has no tensor in common with the network")
@@ -102,7 +105,9 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, 
     weights = next((name for name in ("params_ema", "params", "state_dict") if name in content), "")
     state = content[weights] if weights else content
     if not isinstance(state, Mapping) or not state or not all(map(_is_entry, state.items())):
-        raise UserError(f"{path} is not a checkpoint: expected a state dict of tensors")
+        expected = "a state dict of tensors, alone or as params_ema, params or state_dict"
+        found = some([str(key) for key in content]) or "nothing"
+        raise UserError(f"{path} is not a checkpoint: it holds {found}, not {expected}")
     odd = [key for key, value in state.items() if not _is_plain(value)]
     if odd:
         raise UserError(f"{path} holds tensors that are not real, dense and stored in full: {some(odd)}")
@@ -119,7 +124,7 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
     """torch.load that runs no code of the file's and turns every failure into a UserError."""
     if not Path(path).is_file():
-        raise UserError(f"no checkpoint at {path}")
+        raise UserError(f"no checkpoint at {path}" + (", which is a folder" if Path(path).is_dir() else ""))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of kinds of tensors that are refused anyway

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from plidenet.config.fields import InvalidOption
 from plidenet.config.parsing import MAX_CHARACTERS, Written, parse
 from plidenet.config.parts import load_parts
+from plidenet.config.renamed import RENAMED
 from plidenet.config.schema import Options
 from plidenet.errors import UserError
 from plidenet.names import nearest, suggest
@@ -93,6 +94,7 @@ class _Reader:
             else:
                 elsewhere = " or ".join(_places(Options, str(name)))
                 hint = f"; did you mean {elsewhere}?" if elsewhere else suggest(str(name), known)
+                hint = f"; here it is {RENAMED[name]}" if name in RENAMED else hint
                 raise UserError(f"{self.file}: unknown field {field}{hint}")
         for item in dataclasses.fields(kind):
             field, hint = f"{where}.{item.name}" if where else item.name, hints[item.name]

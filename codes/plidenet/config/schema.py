@@ -37,6 +37,7 @@ class Degradation:
         "code_length": "the kernel is estimated whole, without a PCA code",
         "random_sigma": "training kernels are always random",
         "sig": "training kernels are always random",
+        "kernel_size": "see ksize and, for the network's, network_G.setting.kernel_size",
     }
 
     def __post_init__(self) -> None:
@@ -215,6 +216,9 @@ class Options:
         require(fits, "path.pretrain_scale", f"is {source}, but scale is {self.scale}: only 4 can be halved, to 2")
         scale = (self.network_G.setting or {}).get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
+        of_nothing = self.path.pretrain_network is not None and self.path.pretrain_model_G is None
+        problem = "names the network of the weights in path.pretrain_model_G, which is not set"
+        require(not of_nothing, "path.pretrain_network", problem)
         for field in ("ensemble", "true_kernels"):
             alone = self.path.restored_root is None or not getattr(self.test, field)
             require(alone, f"test.{field}", "needs a network: it is of no use with path.restored_root")

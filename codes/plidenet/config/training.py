@@ -50,8 +50,8 @@ class Train:
     accepted: ClassVar[Mapping[str, str]] = {
         "lr_E": "there is one network and one learning rate",
         "beta1_E": "there is one network and one optimizer",
-        "pixel_criterion": "see train.losses",
-        "pixel_weight": "see train.losses",
+        "pixel_criterion": "the losses are those of train.losses",
+        "pixel_weight": "the losses are those of train.losses",
         "restarts": "the schedules have no restarts",
         "restart_weights": "the schedules have no restarts",
         "T_period": "the schedules have no restarts",

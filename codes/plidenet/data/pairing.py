@@ -11,8 +11,9 @@ from plidenet.names import some
 def pair_keys(hr_keys: Sequence[str], lr_keys: Sequence[str]) -> list[tuple[str, str]]:
     """Pair HR and LR names, in the order of the LR names.
 
-    Equal names belong together; else names that are equal but for affixes (`_gt`, `img_`, `im_`, `x2`, `sig2.40_` for
-    `sig2.4000000000000004_`); else an LR image `sig1.8_<name>` and the one HR image <name> of all widths.
+    Equal names belong together; else names that are equal but for affixes (`img_` and `im_` in front, `_gt`, `_HR`,
+    `_LR`, `_SRF_4_HR`, `_SRF_4_LR` and `x4` at the end, `sig2.40_` for `sig2.4000000000000004_`); else an LR image
+    `sig1.8_<name>` and the one HR image <name> of all widths.
 
     Returns:
         (HR name, LR name) for each LR image.
@@ -53,7 +54,7 @@ def _by_plain_name(kind: str, keys: Sequence[str]) -> dict[str, str]:
 def canonical(key: str) -> str:
     """A name without affixes and with the kernel width rounded to four decimals: img_1_gt is 1, baby_x4 is baby."""
     width, name = split_width(key)
-    name = re.sub(r"(?:_gt|_?x[234])$", "", re.sub(r"^(?:img_|im_)", "", name))
+    name = re.sub(r"(?:_gt|(?:_SRF_[234])?_[HL]R|_?x[234])+$", "", re.sub(r"^(?:img_|im_)", "", name))
     return name if width is None else f"sig{width}_{name}"
 
 

@@ -81,7 +81,7 @@ def prepare(options: Options, device: torch.device) -> Candidate:
             )
         sets[section.name] = TestSet(build_eval_loader(images, section.n_workers), conditions)
         if root is not None:
-            saved[section.name] = SavedImages(root / section.name, images.keys, device)
+            saved[section.name] = SavedImages(root / section.name, images.keys, device, options.suffix)
     net = load_network(options) if root is None else None
     if options.test.true_kernels and net is not None and "kernel" not in inspect.signature(net.forward).parameters:
         raise UserError(f"test.true_kernels is not for {options.network_G.which_model_G}: its forward takes no kernel")

@@ -181,7 +181,8 @@ def load_state(path: Path) -> dict[str, Any]:
     state = load_tensors(path)
     wrong = [name for name, kind in STATE_FIELDS.items() if name not in state or not isinstance(state[name], kind)]
     if wrong:
-        raise UserError(f"{path} is not a training state; missing or of the wrong type: {', '.join(wrong)}")
+        hint = "; weights alone are for path.pretrain_model_G" if "weights" in wrong else ""
+        raise UserError(f"{path} is not a training state; missing or of the wrong type: {', '.join(wrong)}{hint}")
     return state
 
 

@@ -145,6 +145,14 @@ def bench(tmp_path, benchmark):
 
 
 @pytest.fixture
+def run(tmp_path):
+    """A training run small enough for a test."""
+    from training_setup import Run  # which takes ROOT and TINY from here
+
+    return Run(tmp_path)
+
+
+@pytest.fixture
 def fresh_process(monkeypatch):
     """A process to measure memory in: in this one, other tests leave holes."""
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")  # glibc gives tensors back at once: peaks repeat within 1 %

@@ -48,40 +48,40 @@ class Programs:
         experiment.git_commit = lambda: None  # the one program that is started, and not for a file's sake
 
     def case(self, rng: Random, number: int, folder: Path) -> Callable[[], object]:
-        program, *arguments = self.kinds[number % len(self.kinds)](rng, number, folder)
+        program, *arguments = self.kinds[number % len(self.kinds)](rng, folder)
         return lambda: run(ROOT / program, arguments, folder)
 
-    def damaged(self, maker: str, rng: Random, number: int, folder: Path) -> None:
+    def damaged(self, maker: str, rng: Random, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.makers[maker].case(rng, rng.randrange(100_000), folder)
 
-    def photographs(self, rng: Random, number: int, folder: Path) -> None:
-        self.damaged("images", rng, number, folder)
+    def photographs(self, rng: Random, folder: Path) -> None:
+        self.damaged("images", rng, folder)
         (folder / "0.png").write_bytes(self.sound)
 
-    def script(self, rng: Random, number: int, folder: Path) -> list[str]:
-        self.photographs(rng, number, folder / "in")
+    def script(self, rng: Random, folder: Path) -> list[str]:
+        self.photographs(rng, folder / "in")
         name = rng.choice(list(SCRIPTS))
         return [f"scripts/{name}.py", "--source", "in", *SCRIPTS[name]]
 
-    def inference(self, rng: Random, number: int, folder: Path) -> list[str]:
-        self.photographs(rng, number, folder / "in")
+    def inference(self, rng: Random, folder: Path) -> list[str]:
+        self.photographs(rng, folder / "in")
         (folder / "options.yml").write_text(options())
         return ["test/inference.py", "-opt", "options.yml", "-input_dir", "in", "-output_dir", "out"]
 
-    def test(self, rng: Random, number: int, folder: Path) -> list[str]:
+    def test(self, rng: Random, folder: Path) -> list[str]:
         """Testing on a damaged LMDB or folder."""
-        self.damaged(rng.choice(("databases", "databases", "meta", "images")), rng, number, folder / "LR")
+        self.damaged(rng.choice(("databases", "databases", "meta", "images")), rng, folder / "LR")
         (folder / "options.yml").write_text(options(test={"save_images": rng.random() < 0.5}))
         return ["test/test.py", "-opt", "options.yml"]
 
-    def training(self, rng: Random, number: int, folder: Path) -> list[str]:
+    def training(self, rng: Random, folder: Path) -> list[str]:
         """An iteration on a damaged LMDB or folder, or from a damaged checkpoint or training state."""
         (folder / "HR").mkdir()
         what = rng.choice(("databases", "images", "meta", "checkpoints", "checkpoints"))
         if what == "checkpoints":
             (folder / "HR/a.png").write_bytes(self.sound)
-        self.damaged(what, rng, number, folder / ("weights" if what == "checkpoints" else "HR"))
+        self.damaged(what, rng, folder / ("weights" if what == "checkpoints" else "HR"))
         section = {"name": "train", "mode": "GT", "dataroot_GT": "HR", "GT_size": 32, "batch_size": 1, "n_workers": 0}
         network = {"which_model_G": "PL_IDENet_E", "setting": {**TINY, "depths": [1, 1], "num_heads": [2, 2]}}
         network["setting"] |= {"prompt_dims": [4, 4], "prompt_heads": [1, 1]}
@@ -90,18 +90,18 @@ class Programs:
         (folder / "options.yml").write_text(options(**content, path=start if what == "checkpoints" else {}))
         return ["train/train.py", "-opt", "options.yml"]
 
-    def options(self, rng: Random, number: int, folder: Path) -> list[str]:
+    def options(self, rng: Random, folder: Path) -> list[str]:
         (folder / "LR").mkdir()
         (folder / "LR/a.png").write_bytes(self.sound)
         (folder / "options.yml").write_bytes(mutate(rng, options().encode()))
         return ["test/test.py", "-opt", "options.yml", *rng.choice(([], ["scale=2"], ["crop_border=x"], ["a"]))]
 
-    def converter(self, rng: Random, number: int, folder: Path) -> list[str]:
-        self.damaged("checkpoints", rng, number, folder)
+    def converter(self, rng: Random, folder: Path) -> list[str]:
+        self.damaged("checkpoints", rng, folder)
         return ["scripts/convert_checkpoint.py", "weights.pth", "out/new.pth"]
 
-    def manifest(self, rng: Random, number: int, folder: Path) -> list[str]:
-        self.damaged("manifests", rng, number, folder / "out")
+    def manifest(self, rng: Random, folder: Path) -> list[str]:
+        self.damaged("manifests", rng, folder / "out")
         (folder / "in").mkdir()
         (folder / "in/a.png").write_bytes(self.sound)
         return ["scripts/generate_mod_blur_LR_bic.py", "--source", "in", *SCRIPTS["generate_mod_blur_LR_bic"]]

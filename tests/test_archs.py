@@ -264,13 +264,6 @@ def test_a_wrong_setting_is_refused_with_the_reason(name, setting, message):
         build_network(name, **setting)
 
 
-def test_a_name_cannot_be_registered_twice():
-    registry = Registry("thing")
-    registry.register("a", "b")(dict)
-    with pytest.raises(UserError, match="thing 'b' is registered twice"):
-        registry.register("b")(list)
-
-
 def test_a_required_argument_is_asked_for():
     registry = Registry("thing")
     registry.register("a")(lambda *, size: size)

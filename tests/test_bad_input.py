@@ -16,12 +16,11 @@ from plidenet.data.lmdb_store import write_lmdb
 from plidenet.errors import UserError
 from skimage import data
 
-SETTING = {key: list(value) if isinstance(value, tuple) else value for key, value in TINY.items()}
 OPTIONS = {
     "name": "run",
     "scale": 2,
     "device": "cpu",
-    "network_G": {"which_model_G": "PL_IDENet", "setting": SETTING},
+    "network_G": {"which_model_G": "PL_IDENet", "setting": TINY},
     "train": {"niter": 1},
 }
 WEIGHTS = "path.pretrain_model_G=weights.pth"

@@ -12,7 +12,7 @@ from plidenet.evaluation.comparison import MEASURED
 from plidenet.figures.cost_chart import draw_cost_chart
 from plidenet.figures.labels import place_labels
 from plidenet.figures.methods import Method, read_measured, read_published
-from plidenet.figures.results import psnr_by_width
+from plidenet.figures.results import psnr_by_width, read_csv
 from plidenet.figures.theme import LIGHT
 from plidenet.figures.training_curves import draw_training_curves, read_curves, run_name, stretch_means
 from plidenet.figures.width_curves import draw_width_curves
@@ -39,6 +39,12 @@ def test_the_curves_of_training_end_at_the_last_validation(tmp_path):
     assert "Set5 28.15" in [re.sub(r"\s+", " ", text) for text in texts(draw_training_curves(curves, LIGHT))]
     with pytest.raises(UserError, match="no loss/l1"):
         draw_training_curves({"lr": {1: 1e-4}}, LIGHT)
+
+
+def test_a_table_that_cannot_be_decoded_is_refused(tmp_path):
+    (tmp_path / "table.csv").write_bytes(b"image,psnr_y\n\xff\xfe,1\n")
+    with pytest.raises(UserError, match=r"table\.csv is damaged"):
+        read_csv(tmp_path / "table.csv")
 
 
 def test_without_validation_the_losses_stand_alone_and_break_where_there_were_none():

@@ -3,17 +3,12 @@
 import io
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 from plidenet import cli
 from plidenet.config import load_options
 from plidenet.errors import UserError
-from testing_setup import Bench, make_benchmark
-
-
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, make_benchmark(tmp_path / "benchmark", [1.0]))
 
 
 @pytest.mark.parametrize("value", ["run #2", "#2", "[a] # b", '"run #2" #3'])
@@ -25,11 +20,6 @@ def test_a_value_that_yaml_would_cut_off_is_refused(bench, value):
 @pytest.mark.parametrize("value", ['"run #2"', "'run #2'", "run#2"])
 def test_a_value_in_quotes_may_have_a_hash(bench, value):
     assert load_options(bench.options("bicubic"), [f"name={value}"]).name == value.strip("\"'")
-
-
-def test_a_tile_too_small_is_named_and_not_its_overlap(bench):
-    with pytest.raises(UserError, match=r"test\.tile must be at least 16"):
-        load_options(bench.options("bicubic"), ["test.tile=-5"])
 
 
 def test_compare_needs_option_files_and_takes_those_with_an_equals_sign(bench, run_script):
@@ -55,6 +45,12 @@ def test_characters_that_the_output_lacks_are_replaced(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="latin-1"))
     assert cli.run(lambda: print("a \u2013 b")) == 0
     assert output.getvalue() == b"a ? b\n"
+
+
+def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "time", Mock(monotonic=Mock(side_effect=[0.0, 4.0, 12.0, 15.0, 15.0])))
+    assert list(cli.progress("abc", "work")) == ["a", "b", "c"]
+    assert capsys.readouterr().err.splitlines() == ["work: 2/3, 0.17 img/s, 6 s left", "work: 3 img in 15.0 s"]
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -92,6 +88,11 @@ def test_a_reader_that_is_gone_ends_a_program_without_a_traceback():
         process.stdout.readline()
         process.stdout.close()
         assert (process.wait(), process.stderr.read()) == (1, "")
+
+
+def test_ctrl_c_ends_a_program_with_the_status_of_shells(capsys):
+    assert cli.run(Mock(side_effect=KeyboardInterrupt)) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_another_broken_pipe_passes_through():

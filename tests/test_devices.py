@@ -3,6 +3,8 @@
 That needs no GPU. What it cannot see: gradients, autocast, and how good the numbers are.
 """
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from conftest import ROOT
@@ -130,6 +132,14 @@ def test_every_process_takes_its_gpu(chosen, setting, process, device):
 def test_processes_do_not_share_a_gpu(chosen, setting, reason):
     with pytest.raises(UserError, match=reason):
         chosen(setting, 0, 2)
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "empty", Mock(side_effect=AssertionError("Torch not compiled with CUDA enabled")))
+    options = load_options(ROOT / "options/setting1/test/test_setting1_x4_E.yml", ["device=cuda"])
+    with pytest.raises(UserError, match="device 'cuda:0' cannot be used: Torch not compiled"):
+        choose_device(options)
 
 
 def test_more_gpus_than_processes_are_told_once(chosen, caplog):

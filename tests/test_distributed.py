@@ -4,6 +4,7 @@ import logging
 import signal
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from plidenet import distributed
 from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import NotFinite, evaluate
 from plidenet.logs import PACKAGE, log_to_memory, log_to_screen
-from training_setup import Run, assert_identical, assert_same_curves
+from training_setup import assert_identical, assert_same_curves
 
 CPU = torch.device("cpu")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
@@ -66,11 +67,6 @@ with distributed.process_group(torch.device("cpu"), 60):
     torch.manual_seed(0)
     assert torch.equal(net.weight, torch.nn.Linear(2, 2).weight)
 """
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
 
 
 def torchrun(command):
@@ -167,9 +163,11 @@ def test_a_signal_to_one_process_during_validation_stops_and_saves_all(run):
 def test_a_batch_that_cannot_be_shared_equally_is_refused(run, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setattr(distributed, "gather_interleaved", list)
-    monkeypatch.setattr(distributed, "share_weights", lambda net: None)
+    shared = []
+    monkeypatch.setattr(distributed, "share_weights", shared.append)
     with pytest.raises(UserError, match="a batch of 4 images cannot be divided into 3 x 1 equal parts"):
         run.trainer()
+    assert len(shared) == 1, "the weights of the first process are those of all"
 
 
 def test_other_processes_than_the_main_one_tell_errors_alone(monkeypatch):
@@ -188,6 +186,14 @@ def test_processes_that_would_resume_from_different_states_are_stopped(run, monk
     monkeypatch.setattr(distributed, "gather_interleaved", lambda iterations: [*iterations, 7])
     with pytest.raises(UserError, match="different training states"):
         run.trainer()
+
+
+def test_processes_wait_for_each_other_as_long_as_they_are_told(monkeypatch):
+    group = Mock()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "dist", group)
+    with distributed.process_group(CPU, 60):
+        assert group.init_process_group.call_args.kwargs["timeout"].total_seconds() == 60
 
 
 def test_shares_are_joined_in_the_order_of_the_whole(monkeypatch):

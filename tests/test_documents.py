@@ -9,6 +9,7 @@ from plidenet.archs import NETWORKS
 from plidenet.checkpoint import load_checkpoint
 from plidenet.config import load_options
 from plidenet.data.images import read_image, write_image
+from plidenet.evaluation.published import published_methods
 from plidenet.losses import LOSSES
 from skimage import data
 from training_setup import Run
@@ -51,13 +52,42 @@ def test_links_lead_to_files_and_headings_that_exist(page):
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_a_command_names_files_and_fields_that_exist(words):
+def test_a_command_names_files_fields_and_arguments_that_exist(run_script, words):
     for word in words:
         if PROGRAM.fullmatch(word) or word.startswith("options/"):
             assert (ROOT / word).is_file(), word
     fields = [word for word in words if FIELD.match(word)]
     for file in (word for word in words if word.startswith("options/")):
         load_options(ROOT / file, fields)
+    for place, program in enumerate(words):
+        given = {word.partition("=")[0] for word in words[place + 1 :] if re.match("--?[a-z]", word)}
+        if PROGRAM.fullmatch(program) and given:
+            assert given <= set(re.findall(r"(?<![\w-])--?[a-z]\w*", run_script(program, "--help").out))
+
+
+README = PAGES[0].read_text(encoding="utf-8")
+SETS = ("Set5", "Set14", "BSD100", "Urban100", "Manga109")
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_published_rows_of_the_readme_are_those_of_comparisons(scale):
+    methods = {one.name: one for one in published_methods(scale, dict.fromkeys(SETS, 1))}
+    table = README.partition(f"Gaussian8 x{scale}:\n\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert rows[0][2:] == list(SETS)
+    published = [(methods.get(name.removesuffix(", as published")), cells) for name, *cells in rows]
+    assert sum(one is not None for one, _ in published) >= 4
+    for one, cells in published:
+        if one is not None:
+            scores = [f"{psnr:.2f} / {ssim:.4f}" for psnr, ssim in map(one.scores.get, SETS)]
+            assert cells == [f"{one.parameters:.2f} M", *scores], one.name
+
+
+def test_the_scores_of_our_weights_are_also_on_their_pages():
+    pages = "".join(page.read_text(encoding="utf-8") for page in WEIGHTS)
+    ours = "".join(line for line in README.splitlines() if line.startswith("| PL_IDENet"))
+    scores = re.findall(r"\d\d\.\d{3} / 0\.\d{4}", ours)
+    assert scores and [score for score in scores if score not in pages] == []
 
 
 def test_a_file_with_a_network_and_a_loss_of_ones_own_is_trained(tmp_path, monkeypatch):

@@ -17,22 +17,13 @@ from unittest.mock import Mock
 import pytest
 from lmdb_samples import PHOTOGRAPH, write_images
 from plidenet.checkpoint import read_weights
-from plidenet.data.benchmark import build_benchmark, setting2
 from plidenet.data.lmdb_store import write_lmdb
 from plidenet.errors import UserError
-from plidenet.training import Trainer
 from plidenet.training.experiment import load_state
 from plidenet.training.validation import Validator
-from test_lmdb import raw
-from training_setup import Run, assert_identical
+from training_setup import AUTO, assert_same_end, before_step
 
-AUTO = "path.resume_state=auto"
 EVEN = "train.val_freq=2"
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
 
 
 @pytest.fixture
@@ -59,26 +50,6 @@ def error_of(done):
     assert done.status == 2, done.err
     (line,) = (line for line in done.err.splitlines() if not re.match(r"(write|verify) a|.*it/s|.*\?it", line))
     return line
-
-
-def before_step(monkeypatch, iteration, action):
-    """Run the action before a step, once."""
-    step = Trainer.train_step
-
-    def acting(self, *arguments):
-        if self.iteration == iteration:
-            action()
-        return step(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "train_step", acting)
-
-
-def assert_same_end(run, one, other, iteration=6):
-    ends = [run.state(name, iteration) for name in (one, other)]
-    for end in ends:
-        end.pop("options")
-    assert_identical(*ends)
-    assert run.curves(one) == run.curves(other)
 
 
 def test_training_onto_a_disk_that_fills_loses_nothing_and_goes_on_when_there_is_room(run, run_script, small_disk):
@@ -220,17 +191,6 @@ def test_twenty_steps_are_the_same_in_two_runs_and_with_any_number_of_workers(ru
         assert_same_end(run, "first", name, 20)
     run.train("name=seed", "train.manual_seed=4", "train.niter=1")
     assert run.curves("seed")[1] != run.curves("first")[1]
-
-
-def test_a_seed_gives_the_same_lmdbs_whenever_they_are_built(tmp_path):
-    write_images(tmp_path / "images", {f"{i}": PHOTOGRAPH[60 * i : 60 * i + 100, 50:150] for i in range(3)})
-    found = {}
-    for name, seed in (("one", 1), ("same", 1), ("other", 2)):
-        stores = build_benchmark(tmp_path / "images", tmp_path / name, 2, setting2(seed, 21, 2), "dan")
-        found[name] = [raw(stores[field]) for field in ("dataroot_GT", "dataroot_LQ")]
-    assert found["one"] == found["same"]
-    assert found["one"][0] == found["other"][0]
-    assert found["one"][1] != found["other"][1]
 
 
 @pytest.mark.parametrize("format", ["dan", "basicsr"])

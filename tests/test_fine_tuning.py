@@ -13,12 +13,7 @@ from plidenet.evaluation.candidate import load_network
 from plidenet.training.interrupt import Stopped
 from plidenet.training.start import load_start
 from plidenet.training.validation import Validator
-from training_setup import AUTO, Run, assert_identical, validate_with
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
+from training_setup import AUTO, assert_identical, validate_with
 
 
 @pytest.fixture

@@ -9,12 +9,7 @@ from plidenet.errors import UserError
 from plidenet.memory import OutOfMemory
 from plidenet.training import Trainer, validation
 from plidenet.training.guard import DivergenceGuard
-from training_setup import AUTO, Run, assert_identical, crash_before, validate_with
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
+from training_setup import AUTO, assert_identical, crash_before, validate_with
 
 
 def poison(monkeypatch, iterations):
@@ -68,6 +63,7 @@ def test_steps_in_a_row_that_are_not_finite_lead_back_to_the_last_good_weights_a
     assert_identical(after["weights"]["ema"], good["weights"]["ema"])
     assert_identical(after["weights"]["optimizer"]["state"], good["weights"]["optimizer"]["state"])
     assert learning_rates(run) == pytest.approx([1e-3] * 5 + [5e-4])
+    assert [value for _, name, value in run.curves("run") if name == "skipped_steps"] == list("000122")
 
 
 def test_a_return_keeps_the_scale_that_fp16_has_found_and_a_resumed_run_takes_it_over(run, monkeypatch):
@@ -124,6 +120,8 @@ def test_a_run_beyond_rescue_ends_with_advice(run, run_script, monkeypatch):
     assert "error: training diverged" in finished.err
     assert "after 2 returns" in finished.err
     assert "lower train.lr_G" in finished.err
+    states = run.folder / "experiments/run/training_states"
+    assert [path.name for path in states.iterdir()] == ["2.state"], "diverged weights are not saved"
 
 
 def test_a_resumed_run_remembers_its_returns(run, monkeypatch):
@@ -186,6 +184,7 @@ def test_memory_that_does_not_suffice_for_validation_is_answered_with_tiles(run,
     [
         ("datasets.val.name=other", -math.inf),
         ("crop_border=3", -math.inf),
+        ("test.tile=16", -math.inf),
         ("datasets.val.n_workers=1", 25.0),
         ("datasets.val.batch_size=2", 25.0),
         ("train.lr_G=1e-4", 25.0),

@@ -5,32 +5,19 @@ import shutil
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from plidenet import build_network
 from plidenet.config import load_options
 from plidenet.evaluation import inference
 from plidenet.evaluation.inference import infer
 from skimage import data
-from testing_setup import BICUBIC, LEARNED, read_png, restored_by
+from testing_setup import BICUBIC, LEARNED, Bench, read_png, restored_by
 
 
 @pytest.fixture
 def write_options(tmp_path):
     """Write an option file that tests Bicubic x2; keyword arguments replace whole sections."""
-
-    def write(**changes):
-        options = {
-            "name": "run",
-            "scale": 2,
-            "datasets": {},
-            "network_G": BICUBIC,
-        }
-        file = tmp_path / "options.yml"
-        file.write_text(yaml.safe_dump(options | changes))
-        return file
-
-    return write
+    return lambda **changes: Bench(tmp_path, tmp_path).options("options", datasets={}, **changes)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """scripts/kernel_visual.py: the sheet it draws, and what it refuses."""
 
+import os
 import runpy
 import sys
 
@@ -71,11 +72,8 @@ def test_kernel_visual_shrinks_kernels_larger_than_their_square(run_script, here
     [
         (None, "k.npy cannot be read as a kernel"),
         (np.ones((3, 3), bool), "k.npy holds no kernel: it needs to be a .npy file of an array (k,k) or (N,k,k)"),
-        (np.ones(3), "k.npy holds no kernel"),
-        (np.ones((3, 5)), "k.npy holds no kernel"),
         (np.ones((0, 3, 3)), "k.npy holds no kernel"),
         (np.stack([np.ones((3, 3)), np.zeros((3, 3))]), "k.npy holds no kernel"),
-        (np.full((3, 3), np.nan), "k.npy holds no kernel"),
         (np.diag([-1.0, 3, 3]), "k.npy has negative values"),
         (np.array([{}]), "k.npy cannot be read as a kernel"),
     ],
@@ -88,7 +86,9 @@ def test_kernel_visual_refuses_what_is_no_kernel(refused, here, array, message):
 
 
 def test_kernel_visual_refuses_missing_files_and_names_that_are_no_images(refused, here):
-    assert refused("scripts/kernel_visual.py", "none", "--save", "out.png") == "none is not a file"
+    os.mkfifo("pipe.npy")
+    for name in ("none", "pipe.npy"):
+        assert refused("scripts/kernel_visual.py", name, "--save", "out.png") == f"{name} is not a file"
     (here / "HR").mkdir()
     assert refused("scripts/kernel_visual.py", "HR", "--save", "out.png") == "HR holds no kernels (.npy)"
     cv2.imwrite("k.png", np.ones((3, 3), np.uint8))

@@ -32,7 +32,6 @@ class Killer:
     Attributes:
         kills: how many were killed.
         kills_in_saves: how many of them in a save.
-        resumes: how many attempts followed one that was killed.
     """
 
     def __init__(self, work: str, folder: Path) -> None:
@@ -46,7 +45,7 @@ class Killer:
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         )
         self.work, self.random = work, random.Random(9)
-        self.kills = self.kills_in_saves = self.resumes = 0
+        self.kills = self.kills_in_saves = 0
 
     def __enter__(self) -> "Killer":
         return self
@@ -71,11 +70,10 @@ class Killer:
         assert ended["killed"] or ended["status"] == 0, Path(self.errors.name).read_text()[-3000:]
         self.kills += ended["killed"]
         self.kills_in_saves += ended["saving"]
-        self.resumes += ended["killed"]
         return ended["killed"]
 
     def report(self) -> str:
-        return f"{self.work}: {self.kills} kills, {self.kills_in_saves} of them in a save, {self.resumes} resumes"
+        return f"{self.work}: {self.kills} kills, {self.kills_in_saves} of them in a save"
 
     def _attempt(self, *arguments: object, **more: object) -> dict:
         self.process.stdin.write(json.dumps({"work": self.work, "arguments": arguments, **more}) + "\n")

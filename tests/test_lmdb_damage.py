@@ -1,12 +1,12 @@
 """Damaged LMDBs are refused with a reason, and a write that fails leaves nothing behind."""
 
-import os
 import pickle
 from io import BytesIO
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from conftest import Harm
 from lmdb_samples import IMAGES, PHOTOGRAPH, bgr, dan_meta, write_foreign, write_images, write_store
 from PIL import Image
 from plidenet.data import lmdb_store
@@ -58,11 +58,8 @@ def test_a_damaged_pickle_is_refused_with_one_line(tmp_path, meta):
 
 
 def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "ran"),)
-
-    folder = write_foreign(tmp_path, {"a": bgr(PHOTOGRAPH[:6, :9])}, dan_meta([Evil()], ["3_6_9"]))
+    meta = dan_meta([Harm(tmp_path / "ran")], ["3_6_9"])
+    folder = write_foreign(tmp_path, {"a": bgr(PHOTOGRAPH[:6, :9])}, meta)
     with pytest.raises(UserError, match=r"meta_info\.pkl is damaged: it would run posix\.mkdir"):
         LmdbStore(folder)
     assert not (tmp_path / "ran").exists()

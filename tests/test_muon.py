@@ -6,14 +6,9 @@ import torch
 from plidenet import build_network
 from plidenet.errors import UserError
 from plidenet.training.optimizers import MOMENTUM, Muon, hidden_weights, matrix_steps, orthogonalized
-from training_setup import AUTO, Run
+from training_setup import AUTO
 
 MUON = "train.optimizer=Muon"
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
 
 
 def random_gradients(net, seed):

@@ -10,13 +10,7 @@ import pytest
 from plidenet.errors import UserError
 from plidenet.lock import lock
 from plidenet.training.experiment import Experiment
-from training_setup import AUTO, Run
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
-
+from training_setup import AUTO
 
 LONG = ("train.niter=100000", "logger.save_checkpoint_freq=1", "train.val_freq=100000")
 IN_USE = "experiments/run is in use by another training process"

@@ -17,7 +17,7 @@ from plidenet.losses import LOSSES
 from plidenet.training.start import load_start
 from torch import nn
 from torch.nn import functional as F
-from training_setup import AUTO, Run
+from training_setup import AUTO
 
 PLAIN = "network_G={which_model_G: Plain, setting: {}}"
 
@@ -36,9 +36,9 @@ class Plain(nn.Module):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(run, monkeypatch):
     monkeypatch.setitem(NETWORKS._entries, "Plain", Plain)
-    return Run(tmp_path)
+    return run
 
 
 def test_a_network_without_a_kernel_trains_by_the_losses_of_the_image(run):

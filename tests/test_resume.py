@@ -15,7 +15,7 @@ from plidenet.checkpoint import save_checkpoint
 from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training import Trainer
-from training_setup import AUTO, Run, assert_identical, assert_same_end, crash_before
+from training_setup import AUTO, assert_identical, assert_same_end, crash_before
 
 # The training program, killed by SIGKILL in the middle of writing the state of iteration 4.
 KILLED_WHILE_SAVING = """
@@ -40,11 +40,6 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
 
 
 def under(driver, command):

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from conftest import ROOT, TINY
 from lmdb_samples import PHOTOGRAPH, bgr, dan_meta, write_foreign
 from plidenet.data.images import read_image, write_image
 from plidenet.errors import UserError
 from plidenet.evaluation.evaluator import Restored
 from plidenet.evaluation.saving import ImageSaver
+from testing_setup import Bench
 
 SOURCES = sorted(path for folder in ("codes", "scripts", "train", "test") for path in (ROOT / folder).rglob("*.py"))
 UNSAFE_CALLS = {
@@ -25,7 +25,6 @@ UNSAFE_CALLS = {
 }
 UNSAFE_NAMES = {"yaml.Loader", "yaml.FullLoader", "yaml.UnsafeLoader", "torch.hub"}
 NETWORK = {"socket", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "wget", "gdown", "huggingface_hub"}
-SETTING = {name: list(value) if isinstance(value, tuple) else value for name, value in TINY.items()}
 
 
 def dotted(node: ast.AST) -> str:
@@ -94,10 +93,7 @@ def offline(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str
 
 
 def write_options(folder: Path, datasets: dict, **changes: object) -> Path:
-    network = {"which_model_G": "Bicubic", "setting": {"scale": 2}}
-    content = {"name": "run", "scale": 2, "device": "cpu", "datasets": datasets, "network_G": network}
-    (folder / "options.yml").write_text(yaml.safe_dump(content | changes))
-    return folder / "options.yml"
+    return Bench(folder, folder).options("run", datasets=datasets, **changes)
 
 
 def test_training_and_testing_reach_for_no_network(tmp_path):
@@ -105,7 +101,7 @@ def test_training_and_testing_reach_for_no_network(tmp_path):
     write_image(tmp_path / "LR/a.png", PHOTOGRAPH[:48:2, :48:2])
     pair = {"mode": "LQGT", "dataroot_GT": "HR", "dataroot_LQ": "LR", "n_workers": 0}
     train = {"name": "train", "mode": "GT", "dataroot_GT": "HR", "GT_size": 32, "batch_size": 1, "n_workers": 0}
-    learned = {"which_model_G": "PL_IDENet", "setting": SETTING}
+    learned = {"which_model_G": "PL_IDENet", "setting": TINY}
     datasets = {"train": train, "val": {"name": "val", **pair}}
     options = write_options(tmp_path, datasets, network_G=learned, train={"niter": 1, "val_freq": 1})
     weights = "path.pretrain_model_G=experiments/run/models/latest_G.pth"

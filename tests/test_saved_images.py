@@ -94,7 +94,7 @@ def test_names_may_end_in_the_suffix(bench, restored, run_script):
         (
             lambda folder: shutil.copy(folder / "Set5/sig0.8_face.png", folder / "Set5/sig0.8_cat.png"),
             {},
-            "sig0.8_cat: im",
+            "sig0.8_cat: images of different shapes",
         ),
         (lambda folder: None, {"test": {"ensemble": True}}, "test.ensemble needs a network"),
     ],

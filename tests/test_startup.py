@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from plidenet.data.images import write_image
 
-ROOT = Path(__file__).resolve().parent.parent
 SLOW_TO_IMPORT = ("torchvision", "torch._dynamo", "torch.utils.tensorboard", "matplotlib", "skimage", "pyiqa")
 EVERYTHING = "archs, checkpoint, config, data, degradation, evaluation, losses, metrics, training"
 

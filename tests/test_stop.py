@@ -13,12 +13,7 @@ from plidenet.evaluation import evaluator
 from plidenet.memory import OutOfMemory
 from plidenet.training import Trainer
 from plidenet.training.interrupt import NOTICE, Interrupt, Stopped
-from training_setup import AUTO, Run, assert_same_end, crash_before
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
+from training_setup import AUTO, assert_same_end, before_step, crash_before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -40,14 +35,7 @@ def test_a_signal_saves_and_ends_well(run, number):
 
 def stop_in_step(monkeypatch, iteration):
     """Send SIGTERM in the step before the one that leads to this iteration, which is then the last."""
-    step = Trainer.train_step
-
-    def stopped(self, *arguments):
-        if self.iteration == iteration - 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "train_step", stopped)
+    before_step(monkeypatch, iteration - 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def stop_in_validation(monkeypatch, image):
@@ -131,14 +119,7 @@ def test_a_validation_that_cannot_be_done_leaves_a_state_before_it_to_go_on_from
 
 
 def test_memory_that_does_not_suffice_for_a_step_is_told_with_what_saves_some_and_nothing_is_saved(run, monkeypatch):
-    step = Trainer.train_step
-
-    def full(self, *arguments):
-        if self.iteration == 1:
-            raise torch.cuda.OutOfMemoryError("full")
-        return step(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "train_step", full)
+    before_step(monkeypatch, 1, Mock(side_effect=torch.cuda.OutOfMemoryError("full")))
     with pytest.raises(UserError, match=r"out of memory on cpu; train\.accumulate, "):
         run.train("logger.save_checkpoint_freq=100")
     assert not list((run.folder / "experiments/run").glob("training_states/*"))

@@ -11,7 +11,6 @@ from itertools import count
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from plidenet.checkpoint import save_checkpoint
 from plidenet.errors import UserError
@@ -19,7 +18,7 @@ from plidenet.evaluation import evaluator
 from plidenet.evaluation.candidate import load_network
 from skimage import color
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from testing_setup import BICUBIC, LEARNED, read_png, restored_by
+from testing_setup import LEARNED, read_png, restored_by
 from training_setup import Run
 
 WIDTHS = [0.8, 1.6]
@@ -27,26 +26,10 @@ COLUMNS = ["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"]
 
 
 @pytest.fixture
-def write_options(tmp_path, benchmark):
+def write_options(bench):
     """Write an option file for the benchmark; keyword arguments replace whole sections."""
-
-    def write(**changes):
-        pairs = {"mode": "LQGT", "n_workers": 0}
-        options = {
-            "name": "run",
-            "scale": 2,
-            "datasets": {
-                "test1": pairs | {"name": "lmdb", **roots(benchmark, "HR_x2.lmdb", "LRblur_x2.lmdb")},
-                "test2": pairs | {"name": "folder", **roots(benchmark, "HR/x2", "Bic/x2")},
-            },
-            "network_G": BICUBIC,
-            "path": {"results_root": str(tmp_path / "results")},
-        }
-        file = tmp_path / "options.yml"
-        file.write_text(yaml.safe_dump(options | changes))
-        return file
-
-    return write
+    sets = {"test1": bench.section("lmdb"), "test2": bench.section("Plain") | {"name": "folder"}}
+    return lambda **changes: bench.options("run", **{"datasets": sets} | changes)
 
 
 def roots(folder, hr, lr):
@@ -277,7 +260,7 @@ def test_paths_of_the_option_file_start_at_the_project_root_wherever_the_program
     file = write_options(network_G=LEARNED, datasets=sets, path={"pretrain_model_G": weights.name})
     file.rename(project / "options/mine.yml")
     monkeypatch.chdir(project / "test")
-    ended = run_script("test/test.py", "-opt", "../options/mine.yml")
+    ended = run_script("test/test.py", "-opt", "../options/mine.yml", "path.results_root=")
     assert ended.status == 0, ended.err
     assert len(list((project / "results/run/alone").glob("*.png"))) == 4
     assert read_csv(project / "results/run/table.csv")[0]["images"] == "4"

@@ -2,12 +2,7 @@
 
 import pytest
 import torch
-from training_setup import Run
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
+from plidenet import distributed
 
 
 def logged(run, name, *overrides):
@@ -44,3 +39,18 @@ def test_the_gradient_is_clipped_at_the_norm_that_is_asked_for_and_logged_as_it_
     norm = torch.stack([gradient.norm() for gradient in gradients]).norm().item()
     assert norm == pytest.approx(0.01, rel=1e-3)
     assert 0.1 < values["gradient_norm"] < 1000
+
+
+def test_every_step_and_every_process_draws_its_own_random_numbers(run, monkeypatch):
+    trainer, drawn = run.trainer(), []
+    model, batch = trainer.model, next(iter(trainer.batches))
+    trainer.model = lambda lr: drawn.append(torch.rand(()).item()) or model(lr)  # where stochastic depth draws
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "mean", lambda values: values)
+    monkeypatch.setattr(distributed, "average_gradients", lambda parameters: None)
+    for iteration in (4, 5):
+        for rank in "01":
+            monkeypatch.setenv("RANK", rank)
+            trainer.iteration = iteration
+            trainer.train_step(batch)
+    assert len(set(drawn)) == 4

@@ -16,13 +16,10 @@ from plidenet.config import load_options
 from plidenet.errors import UserError
 from plidenet.training.ema import MovingAverage
 from plidenet.training.meter import Meter
+from plidenet.training.record import Record
 from plidenet.training.sets import build_train_batches
-from training_setup import AUTO, Run, assert_identical, assert_same_curves
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_setup import AUTO, assert_identical, assert_same_curves
 
 
 def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run, monkeypatch):
@@ -39,7 +36,9 @@ def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run, monkeyp
     assert environment["torch"] == torch.__version__
     assert {"commit", "gpus", "python", "processes"} <= environment.keys()
     assert environment["command"] == "train/train.py -opt options.yml train.niter=6 'name=a run'"
-    assert list((folder / "tb_logger").iterdir())
+    events = EventAccumulator(str(folder / "tb_logger")).Reload().Tags()
+    assert {"loss/total", "val/cat/psnr_y", "patches_per_second"} <= set(events["scalars"])
+    assert events["images"] == ["cat/sig1.0_cat"]
     pictures = sorted(path.name for path in (folder / "val_images/cat").iterdir())
     assert pictures == ["sig1.0_cat_3.png", "sig1.0_cat_6.png"]
     assert cv2.imread(str(folder / "val_images/cat" / pictures[0])).shape[1] > 5 * 48
@@ -50,7 +49,8 @@ def test_a_run_leaves_weights_states_curves_pictures_and_its_origin(run, monkeyp
 
 def test_the_log_of_a_run_begins_with_what_it_started_from(run, run_script):
     run.train("train.niter=2")
-    assert run_script("train/train.py", "-opt", run.opt, AUTO, "train.niter=3").status == 0
+    launched = ("--launcher", "pytorch", "--local_rank=0")  # as old commands do
+    assert run_script("train/train.py", "-opt", run.opt, AUTO, "train.niter=3", *launched).status == 0
     first, second, *_ = (run.folder / "experiments/run/train_run.log").read_text().splitlines()
     assert first.endswith("2.state at iteration 2")
     assert second.endswith("train.niter has changed since that state was saved: 3 (was 2)")
@@ -247,7 +247,7 @@ def test_fine_tuning_takes_what_fits_and_lists_the_rest(run, caplog):
         (["network_G={which_model_G: Bicubic, setting: {}}"], "Bicubic has no parameters to train"),
         (["datasets.val.mode=GT"], r"datasets\.val needs pairs"),
         (["train.losses=[{type: l2}]"], "unknown loss 'l2'"),
-        (["device=cuda:7"], "device 'cuda:7' cannot be used"),
+        (["device=cuda:77"], "device 'cuda:77' cannot be used"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(run, overrides, message):
@@ -284,3 +284,16 @@ def test_the_averaged_network_has_the_statistics_of_the_last_step():
     net(torch.tensor([[1.0], [3.0]]))
     ema.update_parameters(net)
     assert ema.module.running_mean.item() == net.running_mean.item() != 0
+
+
+def test_curves_that_cannot_be_decoded_are_refused_and_kept(tmp_path):
+    (tmp_path / "curves.csv").write_bytes(b"iteration,name,value\n\xff,a,1\n")
+    with pytest.raises(UserError, match=r"curves\.csv is damaged"):
+        Record(tmp_path, 1, tensorboard=False)
+    assert b"\xff" in (tmp_path / "curves.csv").read_bytes()
+
+
+def test_a_line_of_the_curves_whose_iteration_is_no_number_is_dropped(tmp_path):
+    (tmp_path / "curves.csv").write_text("iteration,name,value\n1,a,1\n\u00b2,a,1\n", encoding="utf-8")
+    Record(tmp_path, 1, tensorboard=False)
+    assert (tmp_path / "curves.csv").read_text().split() == ["iteration,name,value", "1,a,1"]

@@ -9,12 +9,6 @@ from plidenet.evaluation.evaluator import evaluate, score_restored
 from plidenet.metrics import kernel_l1
 from plidenet.training.sets import build_val_loaders
 from skimage import data
-from training_setup import Run
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(tmp_path)
 
 
 def test_the_averaged_weights_are_measured_on_luma_as_cropped_and_the_first_set_decides(run):

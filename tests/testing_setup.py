@@ -14,10 +14,7 @@ from skimage import data
 from torch import nn
 
 BICUBIC = {"which_model_G": "Bicubic", "setting": {"scale": 2}}
-LEARNED = {
-    "which_model_G": "PL_IDENet",
-    "setting": {name: list(value) if isinstance(value, tuple) else value for name, value in TINY.items()},
-}
+LEARNED = {"which_model_G": "PL_IDENet", "setting": TINY}
 PHOTOGRAPHS = {"cat": data.chelsea()[100:160, 100:180], "face": data.astronaut()[20:85, 180:256]}
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import torch
 import yaml
@@ -108,24 +109,29 @@ def assert_same_curves(one: list[list[str]], other: list[list[str]], tolerance: 
         )
 
 
-def assert_same_end(run, one, other):
+def assert_same_end(run, one, other, iteration=6):
     """Two runs end with the same weights, averages, optimizer, guard and loss log."""
-    ends = [run.state(name, 6) for name in (one, other)]
+    ends = [run.state(name, iteration) for name in (one, other)]
     for end in ends:
         end.pop("options")  # they hold the name
     assert_identical(*ends)
     assert run.curves(one) == run.curves(other)
 
 
-def crash_before(monkeypatch, iteration):
+def before_step(monkeypatch, iteration, action):
+    """Run the action before the step that follows so many."""
     step = Trainer.train_step
 
-    def crashing(self, *arguments):
+    def acting(self, *arguments):
         if self.iteration == iteration:
-            raise RuntimeError("the machine is gone")
+            action()
         return step(self, *arguments)
 
-    monkeypatch.setattr(Trainer, "train_step", crashing)
+    monkeypatch.setattr(Trainer, "train_step", acting)
+
+
+def crash_before(monkeypatch, iteration):
+    before_step(monkeypatch, iteration, Mock(side_effect=RuntimeError("the machine is gone")))
 
 
 def validate_with(monkeypatch, values):

@@ -279,14 +279,16 @@ def test_one_field_sets_the_scale_of_a_shipped_file():
 
 
 @pytest.mark.parametrize("name", [*RENAMED])
-def test_fields_of_other_projects_are_answered_with_their_name_here(name):
+def test_fields_of_other_projects_are_answered_with_those_of_this_one(name):
     with pytest.raises(UserError) as refused:
         load_options(FROM_E, [f"train.{name}=1"])
-    assert str(refused.value).endswith(f"unknown field train.{name}; here it is {RENAMED[name]}")
+    assert str(refused.value).endswith(f"unknown field train.{name}; see {RENAMED[name]}")
 
 
 def test_a_network_of_no_weights_to_start_from_is_refused():
-    with pytest.raises(UserError, match=r"path\.pretrain_network names the network of the weights in"):
+    with pytest.raises(
+        UserError, match=r"path\.pretrain_network is the network of path\.pretrain_model_G, which is not"
+    ):
         load_options(FROM_E, ["path.pretrain_model_G="])
 
 

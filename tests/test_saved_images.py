@@ -64,14 +64,15 @@ def test_hr_images_beside_them_are_not_taken_for_them(bench, restored, run_scrip
         path.with_name(path.name.replace("_gt", "")).unlink()
     done = run_script("test/test.py", "-opt", other(bench, restored))
     assert "has no restored image for 4 of 4: " in done.err
-    assert "; it has sig0.8_cat_gt, " in done.err
-    assert "(_gt and _HR are taken for HR images)" in done.err
+    assert "; of no use are sig0.8_cat_gt, " in done.err
+    assert "(names in _gt, _HR, _LR are not of restored images)" in done.err
 
 
 def test_names_may_end_in_the_suffix(bench, restored, run_script):
     for path in [*restored.rglob("Set5/*.png"), *restored.rglob("Kernels/*.png")]:
-        path.rename(path.with_name(f"{path.stem}_DAN.png"))
-    done = run_script("test/test.py", "-opt", other(bench, restored, suffix="DAN"))
+        path.rename(path.with_name(f"{path.stem}_cat.png"))
+        path.write_bytes(b"of another method")
+    done = run_script("test/test.py", "-opt", other(bench, restored, suffix="cat"))
     assert done.status == 0, done.err
     assert bench.table("other/table.csv") == bench.table("bicubic/table.csv")
 

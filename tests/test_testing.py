@@ -242,7 +242,7 @@ def test_a_loader_process_that_is_killed_is_told(write_options, run_script, benc
     done = run_script("test/test.py", "-opt", write_options(datasets=sets))
     assert done.status == 2
     (line,) = (line for line in done.err.splitlines() if line.startswith("error: "))
-    assert re.match(r"error: DataLoader worker \(pid.*killed.*; a smaller n_workers takes less memory$", line)
+    assert re.match(r"error: DataLoader worker \(pid.*(killed|exited).*; a smaller n_workers takes less memory$", line)
 
 
 def test_paths_of_the_option_file_start_at_the_project_root_wherever_the_program_runs(

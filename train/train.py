@@ -32,8 +32,9 @@ def main() -> None:
             log_to_file(trainer.experiment.folder / f"train_{options.name}.log", start)
         changes = [f"{name}: {value}" for name, value in describe_changes(options).items()]
         log.info("options that differ from the defaults:\n  %s", "\n  ".join(changes))
-        text, network = "%s on %d x %s, batches of %d in all", options.network_G.which_model_G
-        log.info(text, network, distributed.world_size(), trainer.device, options.datasets["train"].batch_size)
+        processes, batch = distributed.world_size(), options.datasets["train"].batch_size
+        network = options.network_G.which_model_G
+        log.info("%s on %d x %s, %d images a step in all", network, processes, trainer.device, batch)
         trainer.fit()
 
 

@@ -105,9 +105,11 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], str, 
     weights = next((name for name in ("params_ema", "params", "state_dict") if name in content), "")
     state = content[weights] if weights else content
     if not isinstance(state, Mapping) or not state or not all(map(_is_entry, state.items())):
-        expected = "a state dict of tensors, alone or as params_ema, params or state_dict"
-        found = some([str(key) for key in content]) or "nothing"
-        raise UserError(f"{path} is not a checkpoint: it holds {found}, not {expected}")
+        found = weights or some([str(key) for key in content]) or "nothing"
+        raise UserError(
+            f"{path} is not a checkpoint: expected a state dict of tensors, alone or as params_ema, params or "
+            f"state_dict, but found {found}" + (", which is none" if weights else "")
+        )
     odd = [key for key, value in state.items() if not _is_plain(value)]
     if odd:
         raise UserError(f"{path} holds tensors that are not real, dense and stored in full: {some(odd)}")

@@ -43,7 +43,7 @@ def option_parser(description: str | None, example: str, required: bool = True) 
     arguments = parser(description, example)
     arguments.add_argument("-opt", "--opt", required=required, metavar="FILE", help="option file (YAML)")
     arguments.add_argument("overrides", nargs="*", metavar="field=value", help="e.g. train.niter=2000 train.lr_G=2e-4")
-    arguments.add_argument("--launcher", type=launcher, help="accepted and ignored: torchrun starts the processes")
+    arguments.add_argument("--launcher", type=launcher, help="ignored, but for slurm, which is refused")
     arguments.add_argument("--local_rank", "--local-rank", help="accepted and ignored")
     return arguments
 

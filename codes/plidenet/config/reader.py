@@ -94,7 +94,7 @@ class _Reader:
             else:
                 elsewhere = " or ".join(_places(Options, str(name)))
                 hint = f"; did you mean {elsewhere}?" if elsewhere else suggest(str(name), known)
-                hint = f"; here it is {RENAMED[name]}" if name in RENAMED else hint
+                hint = f"; see {RENAMED[name]}" if name in RENAMED else hint
                 raise UserError(f"{self.file}: unknown field {field}{hint}")
         for item in dataclasses.fields(kind):
             field, hint = f"{where}.{item.name}" if where else item.name, hints[item.name]

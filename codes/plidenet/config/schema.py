@@ -37,7 +37,6 @@ class Degradation:
         "code_length": "the kernel is estimated whole, without a PCA code",
         "random_sigma": "training kernels are always random",
         "sig": "training kernels are always random",
-        "kernel_size": "see ksize and, for the network's, network_G.setting.kernel_size",
     }
 
     def __post_init__(self) -> None:
@@ -217,7 +216,7 @@ class Options:
         scale = (self.network_G.setting or {}).get("scale", self.scale)
         require(scale == self.scale, "network_G.setting.scale", f"is {scale}, but scale is {self.scale}")
         of_nothing = self.path.pretrain_network is not None and self.path.pretrain_model_G is None
-        problem = "names the network of the weights in path.pretrain_model_G, which is not set"
+        problem = "is the network of path.pretrain_model_G, which is not set; path.pretrain_network= leaves it out"
         require(not of_nothing, "path.pretrain_network", problem)
         for field in ("ensemble", "true_kernels"):
             alone = self.path.restored_root is None or not getattr(self.test, field)

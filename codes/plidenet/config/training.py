@@ -39,7 +39,9 @@ class Train:
         None, "HR side of the part of each crop that is refined; ~ refines all, 0 trains the estimator alone"
     )
     ema_decay: float = option(0.0, "decay of the weights' moving average (EMA), validated and saved too; 0: none")
-    precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "of the network; FFTs, losses and more stay fp32")
+    precision: Literal["fp32", "bf16", "fp16"] = option(
+        "fp32", "of the network and Muon; FFTs, losses and more stay fp32"
+    )
     compile: bool = option(False, "compile the network with torch.compile")
     channels_last: bool = option(False, "keep the convolutions' weights in channels-last memory format")
     tf32: bool = option(False, "let a GPU compute float32 products in TF32")

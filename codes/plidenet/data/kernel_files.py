@@ -68,4 +68,4 @@ def _is_kernel(kernel: np.ndarray) -> bool:
     height, width = kernel.shape
     if height != width or height % 2 == 0:
         return False
-    return 0 < kernel.sum(dtype=np.float64) < LARGEST_SUM  # neither nan nor infinite
+    return bool(np.isfinite(kernel).all()) and 0 < kernel.sum(dtype=np.float64) < LARGEST_SUM

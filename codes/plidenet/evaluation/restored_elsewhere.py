@@ -12,7 +12,7 @@ from plidenet.evaluation.evaluator import Restored
 from plidenet.names import some
 from plidenet.pixels import to_tensor
 
-HR_ENDINGS = "_gt", "_HR"  # of names
+NOT_RESTORED = "_gt", "_HR", "_LR"  # ends of names
 
 
 class SavedImages:
@@ -20,10 +20,10 @@ class SavedImages:
 
     Args:
         folder: of images called as the LR images are, but for affixes that pairing ignores (see `canonical`); others,
-            such as HR images (<name>_gt, <name>_HR), may lie beside them.
+            such as <name>_gt, <name>_HR and <name>_LR, may lie beside them.
         keys: the LR images' names.
         device: where to measure them.
-        suffix: what may stand at the end of their names, after a _, as the `suffix` of an option file.
+        suffix: of an option file: <name>_<suffix> is taken before <name>.
 
     Raises:
         UserError: an LR image without a restored one, or with several that differ in affixes alone.
@@ -31,15 +31,20 @@ class SavedImages:
 
     def __init__(self, folder: Path, keys: Sequence[str], device: torch.device, suffix: str | None = None) -> None:
         ending = f"_{suffix}" if suffix else ""
-        named = {name.removesuffix(ending): path for name, path in named_images(folder).items()}
+        files, known = named_images(folder), set(keys)
+        named = {name if name in known else name.removesuffix(ending): path for name, path in files.items()}
+        named |= {key: files[key + ending] for key in keys if key + ending in files}
         plain: dict[str, list[Path]] = {}
         for name, path in named.items():
-            if not name.endswith(HR_ENDINGS):
+            if not name.endswith(NOT_RESTORED):
                 plain.setdefault(canonical(name), []).append(path)
         found = {key: [named[key]] if key in named else plain.get(canonical(key), []) for key in keys}
         if missing := [key for key, paths in found.items() if not paths]:
-            others = [name for name in named if name not in found]
-            hint = f"; it has {some(others)} ({' and '.join(HR_ENDINGS)} are taken for HR images)" if others else ""
+            taken = {path for paths in found.values() for path in paths}
+            others = [name for name, path in files.items() if path not in taken]
+            hint = f"; of no use are {some(others)}" if others else ""
+            aside = any(name.endswith(NOT_RESTORED) for name in others)
+            hint += f" (names in {', '.join(NOT_RESTORED)} are not of restored images)" if aside else ""
             raise UserError(f"{folder} has no restored image for {len(missing)} of {len(keys)}: {some(missing)}{hint}")
         for key, paths in found.items():
             if len(paths) > 1:

@@ -99,3 +99,11 @@ def test_another_broken_pipe_passes_through():
     program = "from plidenet.cli import run\ndef fail(): raise BrokenPipeError\nrun(fail)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, "BrokenPipeError")
+
+
+def test_slurms_own_processes_are_refused(capsys):
+    parser = cli.option_parser(None, "")
+    assert parser.parse_args(["-opt", "x.yml", "--launcher", "pytorch"]).launcher == "pytorch"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["-opt", "x.yml", "--launcher", "slurm"])
+    assert "argument --launcher: let srun start one torchrun a machine" in capsys.readouterr().err

@@ -290,11 +290,3 @@ def test_a_network_of_no_weights_to_start_from_is_refused():
         UserError, match=r"path\.pretrain_network is the network of path\.pretrain_model_G, which is not"
     ):
         load_options(FROM_E, ["path.pretrain_model_G="])
-
-
-def test_slurms_own_processes_are_refused(capsys):
-    parser = option_parser(None, "")
-    assert parser.parse_args(["-opt", "x.yml", "--launcher", "pytorch"]).launcher == "pytorch"
-    with pytest.raises(SystemExit):
-        parser.parse_args(["-opt", "x.yml", "--launcher", "slurm"])
-    assert "argument --launcher: let srun start one torchrun a machine" in capsys.readouterr().err
